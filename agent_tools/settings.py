@@ -1,0 +1,136 @@
+"""Settings: one frozen object from defaults < TOML file < AGENT_TOOLS_* < flags.
+
+An unknown name or a malformed value is an error that names its source; nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from agent_tools.errors import BadSettings
+
+PREFIX = "AGENT_TOOLS_"
+CONFIG_FILE = "agent-tools.toml"
+
+
+def default_data_dir() -> Path:
+    """Return where pictures and records live unless told otherwise."""
+    return Path(platformdirs.user_data_dir("agent-tools", appauthor=False))
+
+
+class Settings(BaseModel):
+    """Everything that can be set. Environment names are AGENT_TOOLS_ plus the upper-case name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path = Field(default_factory=default_data_dir,
+                       description="Folder of the gallery, personas and local knowledge base.")
+    model: str = Field(default="starter",
+                       description="'starter', a diffusers folder, or a hub id (id@revision).")
+    device: str | None = Field(default=None, description="'cpu', 'cuda', ...; chosen if unset.")
+    threads: int | None = Field(default=None, ge=1, le=256,
+                                description="CPU threads; sized from the CPU quota if unset.")
+    max_queue_s: float = Field(default=120, gt=0,
+                               description="Seconds of waiting work after which calls get 'busy'.")
+    accept_license: tuple[str, ...] = Field(
+        default=(), description="Models whose non-commercial license you have accepted.")
+    images: Literal["inline", "link", "both", "none"] = Field(
+        default="both", description="How pictures travel in tool results.")
+    structured: bool = Field(default=True, description="Send structured content beside the text.")
+    links: Literal["resource", "https", "text"] = Field(
+        default="resource", description="Form of links; https needs public_url.")
+    public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
+    token: SecretStr | None = Field(default=None, description="Bearer token of the HTTP server.")
+    kb: str | None = Field(default=None,
+                           description="Default knowledge base: folder:PATH or s3://bucket/prefix.")
+    s3_endpoint: str | None = Field(default=None, description="S3 endpoint for other stores.")
+    auto_export: bool = Field(default=False,
+                              description="Queue every new picture for the default knowledge base.")
+    max_upload_mb: float = Field(default=20, gt=0, le=200, description="Largest picture taken in.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("accept_license", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(v.strip() for v in value.split(",") if v.strip()) if isinstance(value, str) \
+            else value
+
+    @field_validator("data", mode="after")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def kb_target(self) -> str:
+        """The default knowledge base, a folder inside the data directory if none is set."""
+        return self.kb or f"folder:{self.data / 'kb'}"
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None = None,
+                  environ: Mapping[str, str] | None = None) -> Settings:
+    """Build the settings once, at start.
+
+    Args:
+        flags: values from the command line; None values are unset.
+        config: a TOML file; without it ./agent-tools.toml is read if it exists.
+        environ: the environment, os.environ by default.
+
+    Raises:
+        BadSettings: for an unknown name or a malformed value, naming where it came from.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for source, found in (
+        (str(config or CONFIG_FILE), _from_toml(config)),
+        ("the environment", _from_environment(environ)),
+        ("the command line", {k: v for k, v in (flags or {}).items() if v is not None}),
+    ):
+        for name, value in found.items():
+            if name not in Settings.model_fields:
+                raise _unknown(name, source)
+            values[name], origin[name] = value, source
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        shown = "(hidden)" if name == "token" else repr(first["input"])
+        raise BadSettings(
+            f"Setting '{name}' from {origin.get(name, 'defaults')} is not valid: "
+            f"{shown}: {first['msg']}.",
+            hint=Settings.model_fields[name].description or "",
+            data={"setting": name},
+        ) from None
+
+
+def _from_toml(config: Path | None) -> dict[str, Any]:
+    path = config or Path(CONFIG_FILE)
+    if not path.is_file():
+        if config is not None:
+            raise BadSettings(f"There is no settings file {path}.", hint="Check --config.")
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path} is not valid TOML: {error}.", hint="Mend the file.") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    return {k[len(PREFIX):].lower(): v for k, v in environ.items() if k.startswith(PREFIX)}
+
+
+def _unknown(name: str, source: str) -> BadSettings:
+    known = sorted(Settings.model_fields)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+    return BadSettings(f"Unknown setting '{name}' from {source}.", hint=hint,
+                       data={"setting": name, "known": known})

@@ -1,0 +1,115 @@
+"""The studio: engine, gallery, personas and knowledge base in one object.
+
+Every door builds one `Studio` and calls tools through `Studio.call`; nothing else is needed to
+serve them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.results import ToolResult
+from agent_tools.tools.base import Progress, Tool, no_progress
+
+if TYPE_CHECKING:
+    from agent_tools.gallery import Gallery
+    from agent_tools.knowledge import Knowledge
+    from agent_tools.personas import PersonaStore
+    from agent_tools.settings import Settings
+    from engine.engine import Engine
+
+
+class Studio:
+    """Hold what the tools work with.
+
+    Attributes:
+        settings: the frozen settings.
+        engine: paints pictures; loads its model on first use or by `warm_up`.
+        gallery: keeps pictures with their recipes.
+        personas: keeps personas by id.
+        knowledge: exports to knowledge bases and searches the local index.
+        tools: every tool by name.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine, gallery: Gallery,
+                 personas: PersonaStore, knowledge: Knowledge) -> None:
+        from agent_tools.tools import all_tools
+
+        self.settings = settings
+        self.engine = engine
+        self.gallery = gallery
+        self.personas = personas
+        self.knowledge = knowledge
+        self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
+
+    @classmethod
+    def open(cls, settings: Settings) -> Studio:
+        """Open the data directory and prepare, without loading, the engine."""
+        from agent_tools.gallery import Gallery
+        from agent_tools.knowledge import Knowledge
+        from agent_tools.personas import PersonaStore
+        from engine.engine import LocalEngine
+
+        gallery = Gallery(settings.data)
+        engine = LocalEngine(settings.model, max_queue_s=settings.max_queue_s,
+                             device=settings.device, threads=settings.threads,
+                             accept_license=settings.accept_license)
+        return cls(settings, engine, gallery, PersonaStore(gallery),
+                   Knowledge(gallery, settings))
+
+    async def warm_up(self) -> None:
+        """Load the engine's model so that the first call does not wait for it."""
+        await self.engine.load()
+
+    async def call(self, name: str, arguments: Mapping[str, Any],
+                   progress: Progress = no_progress) -> ToolResult:
+        """Check `arguments`, run the tool and return its result.
+
+        Raises:
+            AgentToolsError: bad arguments, an unknown id, a full queue, a refusal; cancellation
+                passes through as asyncio.CancelledError.
+        """
+        tool = self.tools.get(name)
+        if tool is None:
+            raise NotFound(f"There is no tool '{name}'.",
+                           hint=f"Tools: {', '.join(sorted(self.tools))}.")
+        try:
+            checked = tool.Arguments.model_validate(dict(arguments))
+        except ValidationError as error:
+            raise explain_arguments(tool, error) from None
+        try:
+            return await tool.run(self, checked, progress)
+        except AgentToolsError:
+            raise
+        except Exception as error:
+            ours = as_agent_tools_error(error)
+            if ours is None:
+                raise
+            raise ours from error
+
+    async def close(self) -> None:
+        """Stop the engine and close the files."""
+        await self.engine.close()
+        self.knowledge.close()
+        self.gallery.close()
+
+
+def explain_arguments(tool: Tool, error: ValidationError) -> InvalidArguments:
+    """Turn pydantic's report into one sentence per wrong argument."""
+    problems = []
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"]) or "arguments"
+        if item["type"] == "extra_forbidden":
+            problems.append(f"'{where}' is not an argument of {tool.name}")
+        elif item["type"] == "missing":
+            problems.append(f"'{where}' is missing")
+        else:
+            problems.append(f"'{where}': {item['msg']} (got {str(item['input'])[:80]!r})")
+    allowed = ", ".join(tool.Arguments.model_fields)
+    return InvalidArguments("; ".join(problems) + ".",
+                            hint=f"{tool.name} takes: {allowed}.",
+                            data={"problems": problems})

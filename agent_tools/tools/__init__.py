@@ -1,0 +1,20 @@
+"""The tools, one per file; this list is what every door serves."""
+
+from __future__ import annotations
+
+from agent_tools.tools.base import Tool
+
+
+def all_tools() -> tuple[Tool, ...]:
+    """Return one instance of each tool, in the order that doors list them."""
+    from agent_tools.tools.create_persona_avatar import CreatePersonaAvatar
+    from agent_tools.tools.create_product_variants import CreateProductVariants
+    from agent_tools.tools.draw_diagram import DrawDiagram
+    from agent_tools.tools.edit_image import EditImage
+    from agent_tools.tools.export_to_kb import ExportToKb
+    from agent_tools.tools.generate_image import GenerateImage
+    from agent_tools.tools.get_image import GetImage
+    from agent_tools.tools.search_kb import SearchKb
+
+    return (GenerateImage(), EditImage(), CreateProductVariants(), CreatePersonaAvatar(),
+            DrawDiagram(), GetImage(), ExportToKb(), SearchKb())
