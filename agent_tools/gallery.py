@@ -1,0 +1,307 @@
+"""The gallery: every picture with its recipe, in files by content hash and one SQLite table.
+
+A picture's file is written first (temp, fsync, rename), then its row and what it owes to knowledge
+bases go into ONE transaction: after a crash there is either a whole record or an orphan file,
+which the next start removes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image
+
+from agent_tools.errors import AgentToolsError, NotFound
+
+Kind = Literal["product", "persona", "diagram", "picture", "sheet", "upload", "mask"]
+SCHEMA_VERSION = 1
+_JSON_FIELDS = ("tags", "recipe", "metadata", "notes")
+_SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+_ORPHAN_AGE_S = 600  # another process may be between rename and commit
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One picture of the gallery.
+
+    Attributes:
+        image_id: "img_" and 24 hex digits of the file's sha256: same picture, same id.
+        path: the file on this machine; never leaves it except through the command line.
+        group: pictures of one call (variants of one product) share it.
+        parent_id: the picture this one was made from.
+        recipe: everything needed to make it again.
+        metadata: flat facts that travel to knowledge bases (sku, color, persona_id).
+    """
+
+    image_id: str
+    sha256: str
+    path: Path
+    media_type: str
+    width: int
+    height: int
+    seed: int | None
+    model: str
+    tool: str
+    kind: Kind
+    title: str
+    caption: str
+    alt: str
+    long_description: str
+    use_when: str
+    tags: tuple[str, ...]
+    group: str | None
+    parent_id: str | None
+    recipe: dict[str, Any]
+    metadata: dict[str, str | int | float | bool]
+    notes: tuple[str, ...]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """A picture about to enter the gallery: the encoded file and what is known about it."""
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+    model: str
+    tool: str
+    kind: Kind
+    title: str
+    caption: str
+    alt: str
+    seed: int | None = None
+    long_description: str = ""
+    use_when: str = ""
+    tags: tuple[str, ...] = ()
+    group: str | None = None
+    parent_id: str | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, str | int | float | bool] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+InTransaction = Callable[[sqlite3.Connection, list[ImageRecord]], None]
+
+
+class Gallery:
+    """Keep pictures under `data_dir`. One instance per process; safe to call from any thread."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.files = data_dir / "images"
+        self.thumbnails = data_dir / "thumbnails"
+        try:
+            self.files.mkdir(parents=True, exist_ok=True)
+            self.thumbnails.mkdir(exist_ok=True)
+            self.connection = sqlite3.connect(data_dir / "gallery.sqlite3", timeout=30,
+                                              isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise AgentToolsError(
+                f"The data directory {data_dir} cannot be used: {error}.", code="data_directory",
+                hint="Choose another one with --data or AGENT_TOOLS_DATA.") from error
+        self.lock = threading.RLock()
+        self.connection.row_factory = sqlite3.Row
+        self.connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: an acknowledged picture survives power loss, not only a crash of the process.
+        self.connection.execute("PRAGMA synchronous=FULL")
+        self._create_schema()
+        self._remove_orphans()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold the one writer's lock and commit at the end, or roll back on any error."""
+        with self.lock:
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+            except BaseException:
+                self.connection.execute("ROLLBACK")
+                raise
+            self.connection.execute("COMMIT")
+
+    def add(self, images: list[NewImage],
+            in_transaction: InTransaction | None = None) -> list[ImageRecord]:
+        """Store pictures, all or none, and return their records.
+
+        Args:
+            images: encoded files with what is known about them.
+            in_transaction: called with the open transaction and the records, so that what the
+                pictures owe to knowledge bases is committed with them.
+        """
+        records = [self._write_file(image) for image in images]
+        with self.transaction() as connection:
+            for record in records:
+                self._insert(connection, record)
+            if in_transaction is not None:
+                in_transaction(connection, records)
+        return [self.get(record.image_id) for record in records]
+
+    def add_upload(self, data: bytes, *, kind: Literal["upload", "mask"] = "upload",
+                   title: str = "", max_bytes: int = 20_000_000) -> ImageRecord:
+        """Take in a picture from outside: decoded behind limits, stripped of all metadata.
+
+        Raises:
+            AgentToolsError: if the bytes are no PNG, JPEG or WebP within the limits.
+        """
+        from agent_tools.pictures import decode_picture, encode_png
+        from kb_export.captions import clean
+
+        picture = decode_picture(data, max_bytes=max_bytes)
+        name = clean(title, 120) or ("A mask" if kind == "mask" else "An uploaded picture")
+        return self.add([NewImage(
+            data=encode_png(picture), media_type="image/png", width=picture.width,
+            height=picture.height, model="upload", tool="upload", kind=kind, title=name,
+            caption=f"{name}.", alt=f"{name}.",
+            recipe={"tool": "upload", "sha256": hashlib.sha256(data).hexdigest()})])[0]
+
+    def get(self, image_id: str) -> ImageRecord:
+        """Return one record.
+
+        Raises:
+            NotFound: if there is no such id.
+        """
+        with self.lock:
+            row = self.connection.execute("SELECT * FROM images WHERE image_id = ?",
+                                          (image_id,)).fetchone()
+        if row is None:
+            raise NotFound(f"There is no image '{image_id[:80]}'.",
+                           hint="Use an image_id from an earlier result, or call search_kb.")
+        return self._record(row)
+
+    def list(self, limit: int = 50, *, tool: str | None = None, kind: str | None = None,
+             before: float | None = None, group: str | None = None) -> list[ImageRecord]:
+        """Return the newest records first, filtered by what is given."""
+        clauses, values = ["1"], []  # type: list[str], list[Any]
+        for column, value in (("tool", tool), ("kind", kind), ("group_id", group)):
+            if value is not None:
+                clauses.append(f"{column} = ?")
+                values.append(value)
+        if before is not None:
+            clauses.append("created_at < ?")
+            values.append(before)
+        with self.lock:
+            rows = self.connection.execute(
+                f"SELECT * FROM images WHERE {' AND '.join(clauses)} "
+                "ORDER BY created_at DESC, rowid DESC LIMIT ?", (*values, limit)).fetchall()
+        return [self._record(row) for row in rows]
+
+    def read_bytes(self, image_id: str) -> bytes:
+        """Return the picture's file."""
+        return self.get(image_id).path.read_bytes()
+
+    def open_image(self, image_id: str) -> Image.Image:
+        """Return the decoded picture. Files here were written by us, so no limits apply."""
+        image = Image.open(io.BytesIO(self.read_bytes(image_id)), formats=("PNG", "JPEG", "WEBP"))
+        image.load()
+        return image
+
+    def thumbnail(self, image_id: str, side: int = 384) -> bytes:
+        """Return a WebP copy whose longest side is at most `side` pixels, made once."""
+        record = self.get(image_id)
+        path = self.thumbnails / f"{record.sha256[:32]}-{side}.webp"
+        if path.exists():
+            return path.read_bytes()
+        from agent_tools.pictures import thumbnail_webp
+
+        data = thumbnail_webp(self.open_image(image_id), side)
+        _write_atomically(path, data, sync=False)
+        return data
+
+    def close(self) -> None:
+        """Close the database."""
+        with self.lock:
+            self.connection.close()
+
+    def _create_schema(self) -> None:
+        with self.transaction() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise AgentToolsError(
+                    f"The data directory {self.data_dir} was written by a newer agent-tools "
+                    f"(schema {version}, this one knows {SCHEMA_VERSION}).",
+                    code="data_directory", hint="Update agent-tools or use another directory.")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS images (image_id TEXT PRIMARY KEY, sha256 TEXT, "
+                "file TEXT, media_type TEXT, width INTEGER, height INTEGER, seed INTEGER, "
+                "model TEXT, tool TEXT, kind TEXT, title TEXT, caption TEXT, alt TEXT, "
+                "long_description TEXT, use_when TEXT, tags TEXT, group_id TEXT, parent_id TEXT, "
+                "recipe TEXT, metadata TEXT, notes TEXT, created_at REAL)")
+            connection.execute("CREATE INDEX IF NOT EXISTS images_by_time ON images(created_at)")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT)")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _remove_orphans(self) -> None:
+        known = {row[0] for row in self.connection.execute("SELECT file FROM images")}
+        too_young = time.time() - _ORPHAN_AGE_S
+        for path in self.files.glob("*/*"):
+            name = str(path.relative_to(self.files))
+            if name not in known and path.stat().st_mtime < too_young:
+                path.unlink(missing_ok=True)
+
+    def _write_file(self, image: NewImage) -> ImageRecord:
+        digest = hashlib.sha256(image.data).hexdigest()
+        path = self.files / digest[:2] / f"{digest}{_SUFFIX[image.media_type]}"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            _write_atomically(path, image.data)
+        known = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
+        return ImageRecord(image_id=f"img_{digest[:24]}", sha256=digest, path=path,
+                           created_at=time.time(), **known)
+
+    def _insert(self, connection: sqlite3.Connection, record: ImageRecord) -> None:
+        row = {f.name: getattr(record, f.name) for f in fields(record)}
+        row["file"] = str(row.pop("path").relative_to(self.files))
+        row["group_id"] = row.pop("group")
+        for name in _JSON_FIELDS:
+            row[name] = json.dumps(row[name], ensure_ascii=False)
+        columns = ", ".join(row)
+        marks = ", ".join("?" * len(row))
+        # The same picture painted again keeps its first row: ids are stable, links stay valid.
+        connection.execute(f"INSERT OR IGNORE INTO images ({columns}) VALUES ({marks})",
+                           tuple(row.values()))
+
+    def _record(self, row: sqlite3.Row) -> ImageRecord:
+        values = dict(row)
+        values["path"] = self.files / values.pop("file")
+        values["group"] = values.pop("group_id")
+        for name in _JSON_FIELDS:
+            values[name] = json.loads(values[name])
+        values["tags"] = tuple(values["tags"])
+        values["notes"] = tuple(values["notes"])
+        return ImageRecord(**values)
+
+
+def _write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write to a temporary file beside `path`, flush it to the disk, rename it into place."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if sync and hasattr(os, "O_DIRECTORY"):
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -1,0 +1,74 @@
+"""Personas: who an avatar shows, kept so that the same face comes back every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, Field
+
+from agent_tools.errors import NotFound
+
+if TYPE_CHECKING:
+    from agent_tools.gallery import Gallery
+
+
+class Persona(BaseModel):
+    """A fictional person: what every picture of them shares.
+
+    The full appearance is fixed when the persona is created, also what its description left open,
+    so later pictures differ only in what is asked for.
+    """
+
+    persona_id: str = Field(description="Use this id to draw the same person again.")
+    name: str
+    description: str = Field(description="The words the persona was created from.")
+    appearance: str = Field(description="The full, fixed look that every picture is painted from.")
+    seed: int = Field(description="Base seed of every picture.")
+    model: str = Field(description="The model that the look was fixed for.")
+    canonical_image_id: str | None = Field(default=None, description="The first, neutral picture.")
+    fictional: bool = Field(default=True, description="No real person is shown.")
+
+
+def persona_id_for(name: str, description: str) -> str:
+    """Return the id of a persona: readable, and the same for the same words."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24] or "persona"
+    digest = hashlib.sha256(f"{name}\n{description}".encode()).hexdigest()[:10]
+    return f"per_{slug}_{digest}"
+
+
+class PersonaStore:
+    """Keep personas in the gallery's database."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+
+    def save(self, persona: Persona) -> None:
+        """Store or replace one persona."""
+        with self._gallery.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO personas VALUES (?, ?)",
+                               (persona.persona_id, persona.model_dump_json()))
+
+    def get(self, persona_id: str) -> Persona:
+        """Return one persona.
+
+        Raises:
+            NotFound: naming the personas there are.
+        """
+        with self._gallery.lock:
+            row = self._gallery.connection.execute(
+                "SELECT body FROM personas WHERE persona_id = ?", (persona_id,)).fetchone()
+        if row is None:
+            known = ", ".join(p.persona_id for p in self.list()[:10]) or "none yet"
+            raise NotFound(f"There is no persona '{persona_id[:80]}'.",
+                           hint=f"Known personas: {known}. Create one with a name and description.")
+        return Persona.model_validate(json.loads(row[0]))
+
+    def list(self) -> list[Persona]:
+        """Return all personas in order of their ids."""
+        with self._gallery.lock:
+            rows = self._gallery.connection.execute(
+                "SELECT body FROM personas ORDER BY persona_id").fetchall()
+        return [Persona.model_validate(json.loads(row[0])) for row in rows]
