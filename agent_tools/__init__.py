@@ -33,7 +33,8 @@ def _check_siblings() -> None:
             raise ImportError(
                 f"agent-tools needs its own package '{name}', but Python finds "
                 f"{origin or 'nothing'} first. Give agent-tools its own environment "
-                "(pipx, a container) and reach it over MCP or HTTP, or run from another folder.")
+                "(pipx, a container) and reach it over MCP or HTTP, or run from another folder."
+            )
 
 
 def __getattr__(name: str) -> Any:

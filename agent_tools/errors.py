@@ -22,8 +22,15 @@ class AgentToolsError(Exception):
     code = "error"
     retryable = False
 
-    def __init__(self, message: str, *, hint: str = "", code: str | None = None,
-                 retryable: bool | None = None, data: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        code: str | None = None,
+        retryable: bool | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -86,5 +93,10 @@ def as_agent_tools_error(error: BaseException) -> AgentToolsError | None:
         data["retry_after_s"] = retry_after_s
     message = str(error.args[0]) if error.args else str(error)
     kind = Overloaded if retry_after_s is not None else AgentToolsError
-    return kind(message, hint="" if hint and hint in message else hint, code=code,
-                retryable=bool(getattr(error, "retryable", False)), data=data)
+    return kind(
+        message,
+        hint="" if hint and hint in message else hint,
+        code=code,
+        retryable=bool(getattr(error, "retryable", False)),
+        data=data,
+    )

@@ -107,12 +107,18 @@ class Gallery:
         try:
             self.files.mkdir(parents=True, exist_ok=True)
             self.thumbnails.mkdir(exist_ok=True)
-            self.connection = sqlite3.connect(data_dir / "gallery.sqlite3", timeout=30,
-                                              isolation_level=None, check_same_thread=False)
+            self.connection = sqlite3.connect(
+                data_dir / "gallery.sqlite3",
+                timeout=30,
+                isolation_level=None,
+                check_same_thread=False,
+            )
         except (OSError, sqlite3.OperationalError) as error:
             raise AgentToolsError(
-                f"The data directory {data_dir} cannot be used: {error}.", code="data_directory",
-                hint="Choose another one with --data or AGENT_TOOLS_DATA.") from error
+                f"The data directory {data_dir} cannot be used: {error}.",
+                code="data_directory",
+                hint="Choose another one with --data or AGENT_TOOLS_DATA.",
+            ) from error
         self.lock = threading.RLock()
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("PRAGMA journal_mode=WAL")
@@ -133,8 +139,9 @@ class Gallery:
                 raise
             self.connection.execute("COMMIT")
 
-    def add(self, images: list[NewImage],
-            in_transaction: InTransaction | None = None) -> list[ImageRecord]:
+    def add(
+        self, images: list[NewImage], in_transaction: InTransaction | None = None
+    ) -> list[ImageRecord]:
         """Store pictures, all or none, and return their records.
 
         Args:
@@ -150,23 +157,42 @@ class Gallery:
                 in_transaction(connection, records)
         return [self.get(record.image_id) for record in records]
 
-    def add_upload(self, data: bytes, *, kind: Literal["upload", "mask"] = "upload",
-                   title: str = "", max_bytes: int = 20_000_000) -> ImageRecord:
+    def add_upload(
+        self,
+        data: bytes,
+        *,
+        kind: Literal["upload", "mask"] = "upload",
+        title: str = "",
+        max_bytes: int = 20_000_000,
+    ) -> ImageRecord:
         """Take in a picture from outside: decoded behind limits, stripped of all metadata.
 
         Raises:
             AgentToolsError: if the bytes are no PNG, JPEG or WebP within the limits.
         """
-        from agent_tools.pictures import decode_picture, encode_png
         from kb_export.captions import clean
+
+        from agent_tools.pictures import decode_picture, encode_png
 
         picture = decode_picture(data, max_bytes=max_bytes)
         name = clean(title, 120) or ("A mask" if kind == "mask" else "An uploaded picture")
-        return self.add([NewImage(
-            data=encode_png(picture), media_type="image/png", width=picture.width,
-            height=picture.height, model="upload", tool="upload", kind=kind, title=name,
-            caption=f"{name}.", alt=f"{name}.",
-            recipe={"tool": "upload", "sha256": hashlib.sha256(data).hexdigest()})])[0]
+        return self.add(
+            [
+                NewImage(
+                    data=encode_png(picture),
+                    media_type="image/png",
+                    width=picture.width,
+                    height=picture.height,
+                    model="upload",
+                    tool="upload",
+                    kind=kind,
+                    title=name,
+                    caption=f"{name}.",
+                    alt=f"{name}.",
+                    recipe={"tool": "upload", "sha256": hashlib.sha256(data).hexdigest()},
+                )
+            ]
+        )[0]
 
     def get(self, image_id: str) -> ImageRecord:
         """Return one record.
@@ -175,15 +201,25 @@ class Gallery:
             NotFound: if there is no such id.
         """
         with self.lock:
-            row = self.connection.execute("SELECT * FROM images WHERE image_id = ?",
-                                          (image_id,)).fetchone()
+            row = self.connection.execute(
+                "SELECT * FROM images WHERE image_id = ?", (image_id,)
+            ).fetchone()
         if row is None:
-            raise NotFound(f"There is no image '{image_id[:80]}'.",
-                           hint="Use an image_id from an earlier result, or call search_kb.")
+            raise NotFound(
+                f"There is no image '{image_id[:80]}'.",
+                hint="Use an image_id from an earlier result, or call search_kb.",
+            )
         return self._record(row)
 
-    def list(self, limit: int = 50, *, tool: str | None = None, kind: str | None = None,
-             before: float | None = None, group: str | None = None) -> list[ImageRecord]:
+    def list(
+        self,
+        limit: int = 50,
+        *,
+        tool: str | None = None,
+        kind: str | None = None,
+        before: float | None = None,
+        group: str | None = None,
+    ) -> list[ImageRecord]:
         """Return the newest records first, filtered by what is given."""
         clauses, values = ["1"], []  # type: list[str], list[Any]
         for column, value in (("tool", tool), ("kind", kind), ("group_id", group)):
@@ -196,7 +232,9 @@ class Gallery:
         with self.lock:
             rows = self.connection.execute(
                 f"SELECT * FROM images WHERE {' AND '.join(clauses)} "
-                "ORDER BY created_at DESC, rowid DESC LIMIT ?", (*values, limit)).fetchall()
+                "ORDER BY created_at DESC, rowid DESC LIMIT ?",
+                (*values, limit),
+            ).fetchall()
         return [self._record(row) for row in rows]
 
     def read_bytes(self, image_id: str) -> bytes:
@@ -233,16 +271,20 @@ class Gallery:
                 raise AgentToolsError(
                     f"The data directory {self.data_dir} was written by a newer agent-tools "
                     f"(schema {version}, this one knows {SCHEMA_VERSION}).",
-                    code="data_directory", hint="Update agent-tools or use another directory.")
+                    code="data_directory",
+                    hint="Update agent-tools or use another directory.",
+                )
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS images (image_id TEXT PRIMARY KEY, sha256 TEXT, "
                 "file TEXT, media_type TEXT, width INTEGER, height INTEGER, seed INTEGER, "
                 "model TEXT, tool TEXT, kind TEXT, title TEXT, caption TEXT, alt TEXT, "
                 "long_description TEXT, use_when TEXT, tags TEXT, group_id TEXT, parent_id TEXT, "
-                "recipe TEXT, metadata TEXT, notes TEXT, created_at REAL)")
+                "recipe TEXT, metadata TEXT, notes TEXT, created_at REAL)"
+            )
             connection.execute("CREATE INDEX IF NOT EXISTS images_by_time ON images(created_at)")
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT)")
+                "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT)"
+            )
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _remove_orphans(self) -> None:
@@ -260,8 +302,9 @@ class Gallery:
             path.parent.mkdir(exist_ok=True)
             _write_atomically(path, image.data)
         known = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
-        return ImageRecord(image_id=f"img_{digest[:24]}", sha256=digest, path=path,
-                           created_at=time.time(), **known)
+        return ImageRecord(
+            image_id=f"img_{digest[:24]}", sha256=digest, path=path, created_at=time.time(), **known
+        )
 
     def _insert(self, connection: sqlite3.Connection, record: ImageRecord) -> None:
         row = {f.name: getattr(record, f.name) for f in fields(record)}
@@ -272,8 +315,9 @@ class Gallery:
         columns = ", ".join(row)
         marks = ", ".join("?" * len(row))
         # The same picture painted again keeps its first row: ids are stable, links stay valid.
-        connection.execute(f"INSERT OR IGNORE INTO images ({columns}) VALUES ({marks})",
-                           tuple(row.values()))
+        connection.execute(
+            f"INSERT OR IGNORE INTO images ({columns}) VALUES ({marks})", tuple(row.values())
+        )
 
     def _record(self, row: sqlite3.Row) -> ImageRecord:
         values = dict(row)

@@ -48,8 +48,10 @@ class PersonaStore:
     def save(self, persona: Persona) -> None:
         """Store or replace one persona."""
         with self._gallery.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO personas VALUES (?, ?)",
-                               (persona.persona_id, persona.model_dump_json()))
+            connection.execute(
+                "INSERT OR REPLACE INTO personas VALUES (?, ?)",
+                (persona.persona_id, persona.model_dump_json()),
+            )
 
     def get(self, persona_id: str) -> Persona:
         """Return one persona.
@@ -59,16 +61,20 @@ class PersonaStore:
         """
         with self._gallery.lock:
             row = self._gallery.connection.execute(
-                "SELECT body FROM personas WHERE persona_id = ?", (persona_id,)).fetchone()
+                "SELECT body FROM personas WHERE persona_id = ?", (persona_id,)
+            ).fetchone()
         if row is None:
             known = ", ".join(p.persona_id for p in self.list()[:10]) or "none yet"
-            raise NotFound(f"There is no persona '{persona_id[:80]}'.",
-                           hint=f"Known personas: {known}. Create one with a name and description.")
+            raise NotFound(
+                f"There is no persona '{persona_id[:80]}'.",
+                hint=f"Known personas: {known}. Create one with a name and description.",
+            )
         return Persona.model_validate(json.loads(row[0]))
 
     def list(self) -> list[Persona]:
         """Return all personas in order of their ids."""
         with self._gallery.lock:
             rows = self._gallery.connection.execute(
-                "SELECT body FROM personas ORDER BY persona_id").fetchall()
+                "SELECT body FROM personas ORDER BY persona_id"
+            ).fetchall()
         return [Persona.model_validate(json.loads(row[0])) for row in rows]

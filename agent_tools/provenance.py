@@ -33,8 +33,9 @@ def recipe_sha256(recipe: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def xmp_packet(*, caption: str, alt: str, source_type: SourceType, creator_tool: str,
-               recipe_hash: str) -> str:
+def xmp_packet(
+    *, caption: str, alt: str, source_type: SourceType, creator_tool: str, recipe_hash: str
+) -> str:
     """Write the XMP packet: caption, alternative text, how it was made, recipe hash.
 
     Fields: dc:description, Iptc4xmpCore:AltTextAccessibility, Iptc4xmpExt:DigitalSourceType

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
+
+if TYPE_CHECKING:
+    from agent_tools.gallery import Gallery, ImageRecord
 
 
 class ImageInfo(BaseModel):
@@ -29,9 +33,11 @@ class Measurements(BaseModel):
     target: str = Field(description="Requested color as #rrggbb.")
     target_name: str = Field(description="Requested color in words.")
     achieved_delta_e: float = Field(
-        description="CIEDE2000 between the request and the product's mid-tone; below 2 is a match.")
+        description="CIEDE2000 between the request and the product's mid-tone; below 2 is a match."
+    )
     outside_max_change: int | None = Field(
-        default=None, description="Largest change of any byte outside the mask; 0 is proof.")
+        default=None, description="Largest change of any byte outside the mask; 0 is proof."
+    )
     r_log_y: float | None = Field(default=None, description="How well shading was kept, up to 1.")
     mask_area: float | None = Field(default=None, description="Share of the picture recolored.")
     clipped_share: float | None = Field(default=None, description="Share of clipped pixels.")
@@ -67,3 +73,28 @@ class ToolResult:
     text: str
     data: BaseModel
     images: tuple[ToolImage, ...] = ()
+
+
+def image_info(record: ImageRecord, public_url: str | None = None) -> ImageInfo:
+    """Describe a gallery record as every door does."""
+    return ImageInfo(
+        image_id=record.image_id,
+        uri=f"image://{record.image_id}",
+        width=record.width,
+        height=record.height,
+        seed=record.seed,
+        model=record.model,
+        caption=record.caption,
+        alt=record.alt,
+        url=f"{public_url.rstrip('/')}/images/{record.image_id}" if public_url else None,
+        notes=list(record.notes),
+    )
+
+
+def tool_image(record: ImageRecord, gallery: Gallery, public_url: str | None = None) -> ToolImage:
+    """Return a gallery record as a picture to show, with its thumbnail."""
+    return ToolImage(
+        info=image_info(record, public_url),
+        path=record.path,
+        thumbnail=gallery.thumbnail(record.image_id),
+    )

@@ -31,37 +31,50 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Path = Field(default_factory=default_data_dir,
-                       description="Folder of the gallery, personas and local knowledge base.")
-    model: str = Field(default="starter",
-                       description="'starter', a diffusers folder, or a hub id (id@revision).")
+    data: Path = Field(
+        default_factory=default_data_dir,
+        description="Folder of the gallery, personas and local knowledge base.",
+    )
+    model: str = Field(
+        default="starter", description="'starter', a diffusers folder, or a hub id (id@revision)."
+    )
     device: str | None = Field(default=None, description="'cpu', 'cuda', ...; chosen if unset.")
-    threads: int | None = Field(default=None, ge=1, le=256,
-                                description="CPU threads; sized from the CPU quota if unset.")
-    max_queue_s: float = Field(default=120, gt=0,
-                               description="Seconds of waiting work after which calls get 'busy'.")
+    threads: int | None = Field(
+        default=None, ge=1, le=256, description="CPU threads; sized from the CPU quota if unset."
+    )
+    max_queue_s: float = Field(
+        default=120, gt=0, description="Seconds of waiting work after which calls get 'busy'."
+    )
     accept_license: tuple[str, ...] = Field(
-        default=(), description="Models whose non-commercial license you have accepted.")
+        default=(), description="Models whose non-commercial license you have accepted."
+    )
     images: Literal["inline", "link", "both", "none"] = Field(
-        default="both", description="How pictures travel in tool results.")
+        default="both", description="How pictures travel in tool results."
+    )
     structured: bool = Field(default=True, description="Send structured content beside the text.")
     links: Literal["resource", "https", "text"] = Field(
-        default="resource", description="Form of links; https needs public_url.")
+        default="resource", description="Form of links; https needs public_url."
+    )
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
     token: SecretStr | None = Field(default=None, description="Bearer token of the HTTP server.")
-    kb: str | None = Field(default=None,
-                           description="Default knowledge base: folder:PATH or s3://bucket/prefix.")
+    kb: str | None = Field(
+        default=None, description="Default knowledge base: folder:PATH or s3://bucket/prefix."
+    )
     s3_endpoint: str | None = Field(default=None, description="S3 endpoint for other stores.")
-    auto_export: bool = Field(default=False,
-                              description="Queue every new picture for the default knowledge base.")
+    auto_export: bool = Field(
+        default=False, description="Queue every new picture for the default knowledge base."
+    )
     max_upload_mb: float = Field(default=20, gt=0, le=200, description="Largest picture taken in.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("accept_license", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(v.strip() for v in value.split(",") if v.strip()) if isinstance(value, str) \
+        return (
+            tuple(v.strip() for v in value.split(",") if v.strip())
+            if isinstance(value, str)
             else value
+        )
 
     @field_validator("data", mode="after")
     @classmethod
@@ -74,8 +87,12 @@ class Settings(BaseModel):
         return self.kb or f"folder:{self.data / 'kb'}"
 
 
-def load_settings(flags: Mapping[str, Any] | None = None, *, config: Path | None = None,
-                  environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
     """Build the settings once, at start.
 
     Args:
@@ -125,12 +142,15 @@ def _from_toml(config: Path | None) -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    return {k[len(PREFIX):].lower(): v for k, v in environ.items() if k.startswith(PREFIX)}
+    return {k[len(PREFIX) :].lower(): v for k, v in environ.items() if k.startswith(PREFIX)}
 
 
 def _unknown(name: str, source: str) -> BadSettings:
     known = sorted(Settings.model_fields)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-    return BadSettings(f"Unknown setting '{name}' from {source}.", hint=hint,
-                       data={"setting": name, "known": known})
+    return BadSettings(
+        f"Unknown setting '{name}' from {source}.",
+        hint=hint,
+        data={"setting": name, "known": known},
+    )

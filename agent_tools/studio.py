@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
-from agent_tools.results import ToolResult
+from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery
+    from agent_tools.gallery import Gallery, ImageRecord, NewImage
     from agent_tools.knowledge import Knowledge
     from agent_tools.personas import PersonaStore
     from agent_tools.settings import Settings
@@ -35,8 +35,14 @@ class Studio:
         tools: every tool by name.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, gallery: Gallery,
-                 personas: PersonaStore, knowledge: Knowledge) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        gallery: Gallery,
+        personas: PersonaStore,
+        knowledge: Knowledge,
+    ) -> None:
         from agent_tools.tools import all_tools
 
         self.settings = settings
@@ -55,18 +61,22 @@ class Studio:
         from engine.engine import LocalEngine
 
         gallery = Gallery(settings.data)
-        engine = LocalEngine(settings.model, max_queue_s=settings.max_queue_s,
-                             device=settings.device, threads=settings.threads,
-                             accept_license=settings.accept_license)
-        return cls(settings, engine, gallery, PersonaStore(gallery),
-                   Knowledge(gallery, settings))
+        engine = LocalEngine(
+            settings.model,
+            max_queue_s=settings.max_queue_s,
+            device=settings.device,
+            threads=settings.threads,
+            accept_license=settings.accept_license,
+        )
+        return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
 
     async def warm_up(self) -> None:
         """Load the engine's model so that the first call does not wait for it."""
         await self.engine.load()
 
-    async def call(self, name: str, arguments: Mapping[str, Any],
-                   progress: Progress = no_progress) -> ToolResult:
+    async def call(
+        self, name: str, arguments: Mapping[str, Any], progress: Progress = no_progress
+    ) -> ToolResult:
         """Check `arguments`, run the tool and return its result.
 
         Raises:
@@ -75,8 +85,9 @@ class Studio:
         """
         tool = self.tools.get(name)
         if tool is None:
-            raise NotFound(f"There is no tool '{name}'.",
-                           hint=f"Tools: {', '.join(sorted(self.tools))}.")
+            raise NotFound(
+                f"There is no tool '{name}'.", hint=f"Tools: {', '.join(sorted(self.tools))}."
+            )
         try:
             checked = tool.Arguments.model_validate(dict(arguments))
         except ValidationError as error:
@@ -90,6 +101,15 @@ class Studio:
             if ours is None:
                 raise
             raise ours from error
+
+    def keep(self, images: list[NewImage]) -> list[ImageRecord]:
+        """Store pictures; with `auto_export` what they owe the knowledge base commits with them."""
+        in_transaction = self.knowledge.enqueue if self.settings.auto_export else None
+        return self.gallery.add(images, in_transaction)
+
+    def show(self, record: ImageRecord) -> ToolImage:
+        """Return a record as a picture to show."""
+        return tool_image(record, self.gallery, self.settings.public_url)
 
     async def close(self) -> None:
         """Stop the engine and close the files."""
@@ -110,6 +130,8 @@ def explain_arguments(tool: Tool, error: ValidationError) -> InvalidArguments:
         else:
             problems.append(f"'{where}': {item['msg']} (got {str(item['input'])[:80]!r})")
     allowed = ", ".join(tool.Arguments.model_fields)
-    return InvalidArguments("; ".join(problems) + ".",
-                            hint=f"{tool.name} takes: {allowed}.",
-                            data={"problems": problems})
+    return InvalidArguments(
+        "; ".join(problems) + ".",
+        hint=f"{tool.name} takes: {allowed}.",
+        data={"problems": problems},
+    )

@@ -16,5 +16,13 @@ def all_tools() -> tuple[Tool, ...]:
     from agent_tools.tools.get_image import GetImage
     from agent_tools.tools.search_kb import SearchKb
 
-    return (GenerateImage(), EditImage(), CreateProductVariants(), CreatePersonaAvatar(),
-            DrawDiagram(), GetImage(), ExportToKb(), SearchKb())
+    return (
+        GenerateImage(),
+        EditImage(),
+        CreateProductVariants(),
+        CreatePersonaAvatar(),
+        DrawDiagram(),
+        GetImage(),
+        ExportToKb(),
+        SearchKb(),
+    )

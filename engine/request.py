@@ -1,0 +1,124 @@
+"""What an engine is asked and what it answers: plain data, no torch.
+
+Pictures travel as PIL images; they are imported for types only.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Mode = Literal["text-to-image", "image-to-image", "inpaint"]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How the noise is removed. None means the model's own default (see `engine.registry`).
+
+    Attributes:
+        num_inference_steps: denoising steps, 1 to 200.
+        guidance_scale: classifier-free guidance (arXiv:2207.12598); 1 or less turns it off.
+        sampler: "ddim", "dpm++", "euler", ...; the model's own scheduler if None.
+        strength: image-to-image and inpaint only: share of the noise schedule that is run, (0, 1].
+    """
+
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    sampler: str | None = None
+    strength: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """One request for pictures of one prompt.
+
+    Without `image` it is text-to-image; with `image` image-to-image; with `image` and `mask`
+    inpainting, where pixels outside the mask come back byte for byte.
+
+    Attributes:
+        prompt: what to paint.
+        negative_prompt: what to keep away from.
+        width: pixels; the model's default, or the source image's size, if None.
+        height: pixels, likewise.
+        seeds: one picture is made for each; the same seed gives the same picture.
+        params: sampling parameters.
+        image: RGB or RGBA source.
+        mask: mode "L", the image's size; 255 = repaint, 0 = keep.
+        request_id: names the request in `Engine.cancel` and in logs.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    width: int | None = None
+    height: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    params: SamplingParams = SamplingParams()
+    image: Image.Image | None = None
+    mask: Image.Image | None = None
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def mode(self) -> Mode:
+        """The way of making a picture that this request asks for."""
+        if self.image is None:
+            return "text-to-image"
+        return "image-to-image" if self.mask is None else "inpaint"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """The pictures of one request.
+
+    Attributes:
+        images: RGB, one for each seed, in order.
+        seeds: the seeds they were made from.
+        model: the model's name, e.g. "starter".
+        revision: the weights' revision or content hash.
+        params: the parameters that were really used (no None left in steps and guidance).
+        timings_s: seconds by stage: "queued", "text", "denoise", "decode", "total".
+        libraries: versions of the libraries that made them.
+        warnings: what the caller should know (size rounded, words unknown).
+    """
+
+    images: tuple[Image.Image, ...]
+    seeds: tuple[int, ...]
+    model: str
+    revision: str
+    params: SamplingParams
+    timings_s: dict[str, float]
+    libraries: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The request was taken; `position` requests are ahead of it."""
+
+    request_id: str
+    position: int
+    estimated_wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent:
+    """Denoising step `step` of `total` is done (1-based)."""
+
+    request_id: str
+    step: int
+    total: int
+    preview: Any | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The pictures are ready."""
+
+    request_id: str
+    result: ImageResult
+
+
+ImageEvent = Queued | StepEvent | Done
