@@ -1,0 +1,157 @@
+"""Stage 1: the autoencoder, on random crops, with noise on the latents.
+
+The decoder must forgive what the denoiser leaves behind, hence the noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.starter.autoencoder import FACTOR, StarterAutoencoder
+from engine.starter.training import (
+    CHECKPOINT_EVERY_S,
+    Average,
+    Budget,
+    Team,
+    every,
+    load_checkpoint,
+    load_pictures,
+    progress_bar,
+    run_team,
+    save_checkpoint,
+    to_tensor,
+    worker_count,
+)
+
+BATCH, CROP, PEAK_RATE = 8, 128, 1.5e-3  # BATCH is each worker's
+
+
+def reconstruction_loss(made: Tensor, true: Tensor) -> Tensor:
+    """Return L1 plus L1 of the gradients, which keeps edges."""
+    loss = (made - true).abs().mean()
+    for dim in (2, 3):
+        loss = loss + 0.7 * (made.diff(dim=dim) - true.diff(dim=dim)).abs().mean()
+    return loss
+
+
+def crops(pictures: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Return a batch of random crops, aligned to the latent grid; half of them mirrored."""
+    out = np.empty((BATCH, CROP, CROP, 3), np.uint8)
+    room = (pictures.shape[1] - CROP) // FACTOR
+    for i in range(BATCH):
+        y, x = FACTOR * rng.integers(0, room + 1, 2)
+        crop = pictures[rng.integers(len(pictures)), y : y + CROP, x : x + CROP]
+        out[i] = crop[:, ::-1] if rng.random() < 0.5 else crop
+    return to_tensor(out)
+
+
+def psnr(model: StarterAutoencoder, pictures: np.ndarray) -> float:
+    """Return the mean PSNR in dB of pictures that were encoded and decoded."""
+    values = []
+    with torch.no_grad():
+        for start in range(0, len(pictures), 8):
+            x = to_tensor(pictures[start : start + 8])
+            error = ((model(x).clamp(-1, 1) - x) / 2).pow(2).mean(dim=(1, 2, 3))
+            values += (-10 * error.clamp(min=1e-9).log10()).tolist()
+    return float(np.mean(values))
+
+
+def train(data: Path, work: Path, minutes: float, decoder_only: bool, team: Team) -> None:
+    """Train until the budget is used; resume from the last checkpoint.
+
+    With `decoder_only` the latents stay as they are, so that a trained denoiser stays valid.
+    """
+    torch.manual_seed(0)
+    pictures, _ = load_pictures(data / "train.npy")
+    fresh, items = load_pictures(data / "test.npy")
+    model = StarterAutoencoder()
+    path = work / ("decoder.pt" if decoder_only else "autoencoder.pt")
+    state = load_checkpoint(path)
+    if decoder_only:
+        first = load_checkpoint(work / "autoencoder.pt")
+        if first is None:
+            raise SystemExit("Train the autoencoder first, then its decoder alone.")
+        model.load_state_dict(first["average"])
+        model.encoder.requires_grad_(False)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    peak = PEAK_RATE * (0.4 if decoder_only else 1)
+    optimizer = torch.optim.AdamW(trained, lr=peak, betas=(0.9, 0.98), weight_decay=0.001)
+    if state is not None:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+    average = Average(model, 0.999)
+    if state is not None:
+        average.values = state["average"]
+    budget = Budget(minutes, state["used_s"] if state else 0.0)
+    step = state["step"] if state else 0
+    share = budget.share
+    rng = np.random.default_rng([step, team.rank])
+    torch.manual_seed(step + team.rank)
+    due = every(CHECKPOINT_EVERY_S)
+    model.to(memory_format=torch.channels_last)
+    bar = progress_bar(path.stem, team)
+    shown = 0.0
+    while share < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = peak * budget.rate()
+        x = crops(pictures, rng).contiguous(memory_format=torch.channels_last)
+        latents = model.encode(x).latents
+        level = torch.rand(len(x), 1, 1, 1) * 0.16
+        made = model.decode(latents + level * torch.randn_like(latents)).sample
+        loss = reconstruction_loss(made, x)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        share = team.average(trained, budget.share)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        step += 1
+        if not team.leads:
+            continue
+        average.update(model, step)
+        shown = loss.item() if step == 1 else shown * 0.98 + loss.item() * 0.02
+        bar.n = 100 * budget.share
+        bar.set_postfix_str(
+            f"step {step}, loss {shown:.4f}, {step * BATCH * team.size / budget.used_s:.1f}/s"
+        )
+        if next(due) or share >= 1:
+            save_checkpoint(
+                path,
+                {
+                    "model": model.state_dict(),
+                    "average": average.values,
+                    "optimizer": optimizer.state_dict(),
+                    "used_s": budget.used_s,
+                    "step": step,
+                },
+            )
+    bar.close()
+    if not team.leads:
+        return
+    model.load_state_dict(average.values)
+    for domain in ("product", "avatar"):
+        chosen = [i for i, item in enumerate(items) if item["domain"] == domain][:64]
+        print(f"{domain}: {psnr(model, fresh[chosen]):.2f} dB on fresh pictures")
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--processes", type=int, default=worker_count())
+    parser.add_argument("--decoder-only", action="store_true")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    run_team(
+        options.processes, train, options.data, options.work, options.minutes, options.decoder_only
+    )
+
+
+if __name__ == "__main__":
+    main()
