@@ -96,8 +96,9 @@ class StarterAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             nn.SiLU(),
             nn.Conv2d(fine, out_channels, 3, padding=1),
         )
-        nn.init.zeros_(self.decoder[-1].weight)
-        nn.init.zeros_(self.decoder[-1].bias)
+        # The untrained decoder adds nothing to the upsampled average.
+        for parameter in self.decoder[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def encode(self, x: Tensor, return_dict: bool = True) -> Any:
         """Return the latents; there is no randomness in them."""

@@ -17,6 +17,7 @@ from engine.starter.training import (
     CHECKPOINT_EVERY_S,
     Average,
     Budget,
+    Pixels,
     Team,
     every,
     load_checkpoint,
@@ -39,7 +40,7 @@ def reconstruction_loss(made: Tensor, true: Tensor) -> Tensor:
     return loss
 
 
-def crops(pictures: np.ndarray, rng: np.random.Generator) -> Tensor:
+def crops(pictures: Pixels, rng: np.random.Generator) -> Tensor:
     """Return a batch of random crops, aligned to the latent grid; half of them mirrored."""
     out = np.empty((BATCH, CROP, CROP, 3), np.uint8)
     room = (pictures.shape[1] - CROP) // FACTOR
@@ -50,7 +51,7 @@ def crops(pictures: np.ndarray, rng: np.random.Generator) -> Tensor:
     return to_tensor(out)
 
 
-def psnr(model: StarterAutoencoder, pictures: np.ndarray) -> float:
+def psnr(model: StarterAutoencoder, pictures: Pixels) -> float:
     """Return the mean PSNR in dB of pictures that were encoded and decoded."""
     values = []
     with torch.no_grad():

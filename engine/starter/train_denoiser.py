@@ -79,7 +79,7 @@ def encode_pictures(data: Path, work: Path) -> Tensor:
 
 @torch.inference_mode()
 def encode_captions(data: Path, work: Path) -> Tensor:
-    """Return embeddings (N + 1, phrasings, tokens, width) fp16; the last row is the empty caption."""
+    """Return embeddings (N + 1, phrasings, tokens, width) fp16; the last is the empty text."""
     path = work / "captions.npy"
     if not path.exists():
         _, items = load_pictures(data / "train.npy")

@@ -22,7 +22,7 @@ from engine.starter.captions import parse, varied_caption
 from engine.starter.render.dataset import draw_items
 from engine.starter.training import Budget, load_checkpoint, save_checkpoint
 
-MAX_TOKENS, BATCH, PEAK_RATE = 40, 96, 1.5e-3
+MAX_TOKENS, BATCH, PEAK_RATE = 40, 64, 2e-3
 
 HEADS: dict[str, tuple[str, ...]] = {
     **{f"product_{k}": v for k, v in words.PRODUCT_ATTRIBUTES.items()},
@@ -132,7 +132,7 @@ def train(work: Path, minutes: float) -> None:
         )
         tokens = tokenizer(
             captions,
-            padding="max_length",
+            padding="longest",
             truncation=True,
             max_length=MAX_TOKENS,
             return_tensors="pt",

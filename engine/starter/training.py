@@ -11,20 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 CHECKPOINT_EVERY_S = 300
+Pixels = npt.NDArray[np.uint8]
 
 
-def load_pictures(path: Path) -> tuple[np.ndarray, list[dict[str, Any]]]:
+def load_pictures(path: Path) -> tuple[Pixels, list[dict[str, Any]]]:
     """Return pictures (N, side, side, 3) uint8, memory-mapped, and their items."""
     items = [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
     return np.load(path, mmap_mode="r"), items
 
 
-def to_tensor(pictures: np.ndarray) -> Tensor:
+def to_tensor(pictures: Pixels) -> Tensor:
     """Return (B, 3, H, W) float in -1..1."""
     return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -145,7 +147,7 @@ def run_team(size: int, work: Callable[..., None], *args: Any) -> None:
         work(*args, Team())
         return
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(
+        torch.multiprocessing.spawn(  # type: ignore[attr-defined]
             _join, args=(size, f"{folder}/rendezvous", work, args), nprocs=size
         )
 

@@ -73,13 +73,11 @@ def lamp(p: Tensor, other: bool) -> Parts:
 
 
 def _legs(p: Tensor, x: float, z: float, top: float, radius: float, splay: float = 0.06) -> Tensor:
-    return sdf.union(
-        *(
-            sdf.capsule(p, (sx * (x + splay), 0.03, sz * (z + splay)), (sx * x, top, sz * z), radius * 0.8, radius)
-            for sx in (-1, 1)
-            for sz in (-1, 1)
-        )
-    )  # fmt: skip
+    legs = []
+    for sx, sz in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        foot = (sx * (x + splay), 0.03, sz * (z + splay))
+        legs.append(sdf.capsule(p, foot, (sx * x, top, sz * z), radius * 0.8, radius))
+    return sdf.union(*legs)
 
 
 def armchair(p: Tensor, other: bool) -> Parts:
