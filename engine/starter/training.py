@@ -147,7 +147,7 @@ def run_team(size: int, work: Callable[..., None], *args: Any) -> None:
         work(*args, Team())
         return
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(  # type: ignore[attr-defined]
+        torch.multiprocessing.spawn(  # type: ignore[attr-defined,no-untyped-call]
             _join, args=(size, f"{folder}/rendezvous", work, args), nprocs=size
         )
 
