@@ -78,6 +78,7 @@ class Painter:
                     images.append(self._paint_one(request, plan, prompt, seed, run))
                     run.add_to(timings)
         except Exception as error:
+            self._loaded.restore()
             raise self._explain(error) from error
         return ImageResult(
             images=tuple(images),

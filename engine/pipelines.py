@@ -6,6 +6,7 @@ import copy
 import functools
 import inspect
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ class LoadedModel:
     device: torch.device
     dtype: torch.dtype
     _by_class: dict[str, Any] = field(default_factory=dict)
+    _dtypes: dict[str, Any] = field(default_factory=dict)
 
     def pipeline(self, mode: Mode, *, with_strength: bool = True) -> Any:
         """Return the shared pipeline that serves `mode`.
@@ -102,6 +104,16 @@ class LoadedModel:
                 view.__dict__[name] = DenoiserProxy(inner, forward)
         return view
 
+    def restore(self) -> None:
+        """Undo what an interrupted run left behind.
+
+        SDXL pipelines cast the shared VAE to float32 and back; an error in between leaves it.
+        """
+        for name, dtype in self._dtypes.items():
+            module = getattr(self.base, name)
+            if module.dtype != dtype:
+                module.to(dtype)
+
 
 def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> LoadedModel:
     """Read a checked folder into memory.
@@ -111,11 +123,16 @@ def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> Load
     """
     import diffusers
     import torch
+    from diffusers.utils import is_accelerate_available
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
+    # Bars and warnings of every request would flood the server's log; DIFFUSERS_VERBOSITY
+    # brings the warnings back.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
+    if "DIFFUSERS_VERBOSITY" not in os.environ:
+        diffusers_logging.set_verbosity_error()
     spec = source.spec
     class_name = next(iter(spec.family.classes.values()))
     pipeline_class: Any = getattr(diffusers, class_name, None)
@@ -130,14 +147,17 @@ def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> Load
     try:
         base = pipeline_class.from_pretrained(
             str(source.folder),
-            torch_dtype=dtype,
+            dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
             variant=source.variant,
+            low_cpu_mem_usage=is_accelerate_available(),
         )
         base.to(device)
+        dtypes = {}
         for name, component in base.components.items():
             if isinstance(component, torch.nn.Module):
+                dtypes[name] = component.dtype
                 component.eval().requires_grad_(False)
                 if name in ("unet", "vae"):
                     torch.nn.Module.to(component, memory_format=torch.channels_last)
@@ -151,7 +171,7 @@ def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> Load
             hint="Check that the folder is complete and was saved by diffusers.",
         ) from error
     base.set_progress_bar_config(disable=True)
-    return LoadedModel(source, base, device, dtype, {class_name: base})
+    return LoadedModel(source, base, device, dtype, {class_name: base}, dtypes)
 
 
 def _sibling(base: Any, class_name: str) -> Any:
