@@ -145,15 +145,14 @@ class EditImage(Tool):
         prompt = asked.prompt
         if studio.engine.model == STARTER:
             prompt = wanted_picture(asked.prompt, str(source.recipe.get("prompt", "")))
-        # Where nothing is kept of the masked part, the words decide; the model knows its own
-        # default for whole pictures (some take the source as a reference, without a strength).
-        strength = asked.strength or (None if canvas.mask is None else 1.0)
         request = ImageRequest(
             prompt=prompt,
             negative_prompt=asked.negative_prompt,
             seeds=seeds_from(asked.seed, 1),
             params=SamplingParams(
-                num_inference_steps=asked.steps, guidance_scale=asked.guidance, strength=strength
+                num_inference_steps=asked.steps,
+                guidance_scale=asked.guidance,
+                strength=asked.strength,
             ),
             image=canvas.image,
             mask=canvas.mask,
