@@ -7,7 +7,9 @@ import secrets
 import time
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from pydantic import StringConstraints
 
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 RECIPE_VERSION = 1
 CREATOR_TOOL = "agent-tools"
 MAX_SEED = 2**32 - 1
+PromptText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
 
 async def paint(

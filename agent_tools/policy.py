@@ -26,8 +26,12 @@ _SEXUAL = (
     r"|lingerie|fetish|orgasm\w*|genitals?|seductive(?:ly)?|aroused"
 )
 _IMITATION = (
-    r"deep\s?-?fakes?|face\s?-?swaps?|nudify|likeness of|looks? (?:exactly|just) like the real"
+    r"deep\s?-?fakes?|face\s?-?swaps?|likeness of|looks? (?:exactly|just) like the real"
     r"|celebrity look-?alikes?"
+)
+_UNDRESSING = (
+    r"undress(?:es|ing)?|nudify"
+    r"|(?:remove|take off|without) (?:all )?(?:her|his|their) cloth(?:es|ing)"
 )
 _PUBLIC_FIGURES = (
     r"donald trump|joe biden|barack obama|kamala harris|vladimir putin|volodymyr zelensky+"
@@ -50,6 +54,12 @@ _RULES: tuple[tuple[str, tuple[re.Pattern[str], ...], str, str], ...] = (
         (_words(_MINOR), _words(_SEXUAL)),
         "This server paints no sexual content with minors.",
         "Ask for a picture without sexual content.",
+    ),
+    (
+        "undressing",
+        (_words(_UNDRESSING),),
+        "This server does not undress people.",
+        "Ask for other clothing instead, such as a blue suit.",
     ),
     (
         "real-person",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from kb_export.captions import clean
 from pydantic import BaseModel, Field
 
 from agent_tools.appearance import Expression, fix_appearance, portrait_prompt, portrait_wording
-from agent_tools.errors import InvalidArguments
+from agent_tools.errors import InvalidArguments, NotFound
 from agent_tools.gallery import NewImage
 from agent_tools.painting import (
     MAX_SEED,
@@ -159,8 +160,8 @@ def _find_or_design(
         raise InvalidArguments("Name and description must have words in them.")
     check_prompt(name, description)
     persona_id = persona_id_for(name, description)
-    known = next((p for p in studio.personas.list() if p.persona_id == persona_id), None)
-    if known is not None:
+    with suppress(NotFound):
+        known = studio.personas.get(persona_id)
         return known, False, _other_model(known, studio.engine.model)
     look = fix_appearance(description, persona_id, studio.engine.model)
     persona = Persona(

@@ -16,6 +16,7 @@ from agent_tools.instruction import wanted_picture
 from agent_tools.painting import (
     MAX_SEED,
     Input,
+    PromptText,
     keep_and_show,
     new_image,
     paint,
@@ -26,8 +27,7 @@ from agent_tools.painting import (
 from agent_tools.policy import check_prompt
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
-from agent_tools.tools.generate_image import Words
-from agent_tools.wording import wording
+from agent_tools.wording import Wording, lower_first, wording
 from engine.request import ImageRequest, SamplingParams
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class EditImageArguments(Arguments):
     """Which picture, and what it shall show."""
 
     image_id: str = Field(description="The picture to edit, from an earlier result.")
-    prompt: Words = Field(
+    prompt: PromptText = Field(
         description="What the picture shall show afterwards. With a mask: what shall be in the "
         "masked part. Describe the result ('a red teapot on a white background'); short changes "
         "('make it red') are understood for things the starter model knows."
@@ -139,8 +139,8 @@ class EditImage(Tool):
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Repaint, measure, keep, and report."""
         asked: EditImageArguments = arguments
-        check_prompt(asked.prompt)
         source = studio.gallery.get(asked.image_id)
+        check_prompt(asked.prompt, source.caption)
         canvas = await asyncio.to_thread(_canvas, studio, asked, source)
         prompt = asked.prompt
         if studio.engine.model == STARTER:
@@ -176,14 +176,15 @@ class EditImage(Tool):
                 seed=seed,
                 request=request,
                 result=result,
-                words=wording(prompt),
+                words=_words(asked, prompt, source),
                 tool=self.name,
                 arguments=repeat,
                 kind="picture" if source.kind in ("upload", "mask") else source.kind,
                 source_type="edited",
                 inputs=canvas.inputs,
                 group=source.group,
-                metadata=source.metadata,
+                # Not the source's own facts: an edit may change its color or expression.
+                metadata={"edited_from": source.image_id},
                 notes=warnings,
             )
         )
@@ -199,6 +200,16 @@ class EditImage(Tool):
             warnings=warnings,
         )
         return ToolResult(text=_text(output, shown), data=output, images=shown)
+
+
+def _words(asked: EditImageArguments, prompt: str, source: ImageRecord) -> Wording:
+    """Say what the whole picture shows; with a mask or expand the prompt names only a part."""
+    whole = asked.mask_id is None and asked.expand is None
+    if whole or prompt != asked.prompt:  # a short change was joined with what was there
+        return wording(prompt)
+    part = lower_first(wording(asked.prompt).title)
+    done = "extended" if asked.expand is not None else "edited"
+    return wording(f"{source.caption.rstrip('.')}, {done} to show {part}")
 
 
 def outside_max_change(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from agent_tools.painting import (
     MAX_SEED,
+    PromptText,
     group_of,
     keep_and_show,
     new_image,
@@ -26,13 +27,11 @@ from engine.request import ImageRequest, SamplingParams
 if TYPE_CHECKING:
     from agent_tools.studio import Studio
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-
 
 class GenerateImageArguments(Arguments):
     """What to paint."""
 
-    prompt: Words = Field(
+    prompt: PromptText = Field(
         description="What the picture shows, in plain words: subject, color, material, background. "
         "Example: 'a purple teapot on a white background'."
     )

@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from agent_tools.knowledge import Knowledge
+from PIL import Image
+
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, Refused
-from agent_tools.gallery import ImageRecord
+from agent_tools.gallery import Gallery, ImageRecord
+from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png
 from agent_tools.provenance import read_xmp, recipe_sha256
 from agent_tools.results import ToolResult
@@ -24,7 +28,7 @@ from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import ProgressEvent
 from agent_tools.tools.edit_image import outside_max_change
-from PIL import Image
+from engine import LocalEngine
 
 pytestmark = pytest.mark.anyio
 PAINTED_TOOLS = ("generate_image", "edit_image", "create_persona_avatar", "get_image")
@@ -36,11 +40,21 @@ def settings(tmp_path: Path, tiny_stable_diffusion: Path) -> Settings:
     return Settings(data=tmp_path / "data", model=str(tiny_stable_diffusion), threads=1)
 
 
+@pytest.fixture(scope="module")
+def engine(tiny_stable_diffusion: Path) -> Iterator[LocalEngine]:
+    """Load the model once: an engine may serve several event loops."""
+    shared = LocalEngine(str(tiny_stable_diffusion), threads=1)
+    yield shared
+    asyncio.run(shared.close())
+
+
 @pytest.fixture
-async def studio(settings: Settings) -> AsyncIterator[Studio]:
-    opened = Studio.open(settings)
-    yield opened
-    await opened.close()
+def studio(settings: Settings, engine: LocalEngine) -> Iterator[Studio]:
+    gallery = Gallery(settings.data)
+    knowledge = Knowledge(gallery, settings)
+    yield Studio(settings, engine, gallery, PersonaStore(gallery), knowledge)
+    knowledge.close()
+    gallery.close()
 
 
 def upload(studio: Studio, image: Image.Image, kind: Any = "upload") -> str:
@@ -69,7 +83,9 @@ def pixels(studio: Studio, image_id: str) -> np.ndarray:
 
 
 async def test_each_picture_has_its_own_seed_counted_from_the_first(studio: Studio) -> None:
-    result = await studio.call("generate_image", {"prompt": "a mug", "count": 3, "seed": 7, **QUICK})
+    result = await studio.call(
+        "generate_image", {"prompt": "a mug", "count": 3, "seed": 7, **QUICK}
+    )
 
     made = records(studio, result)
     assert [record.seed for record in made] == [7, 8, 9]
@@ -243,6 +259,7 @@ async def test_a_masked_edit_leaves_every_byte_outside_untouched_and_proves_it(
     assert record.recipe["inputs"][1]["sha256"] == studio.gallery.get(mask).sha256
     assert "compositeWithTrainedAlgorithmicMedia" in read_xmp(record.path.read_bytes())
     assert "outside the repainted part: 0" in result.text
+    assert record.caption == "An uploaded picture, edited to show a vase."
 
 
 def test_the_proof_would_notice_one_changed_byte() -> None:
@@ -319,7 +336,9 @@ async def test_expanding_adds_to_the_side_and_keeps_the_picture(
     )
 
     record = records(studio, result)[0]
-    kept = studio.gallery.open_image(record.image_id).crop((*corner, corner[0] + 72, corner[1] + 64))
+    kept = studio.gallery.open_image(record.image_id).crop(
+        (*corner, corner[0] + 72, corner[1] + 64)
+    )
     assert (record.width, record.height) == size
     assert (np.asarray(kept) == np.asarray(gradient())).all()
     assert result.data.model_dump()["outside_max_change"] == 0
@@ -450,6 +469,15 @@ async def test_a_refused_prompt_paints_nothing_in_any_tool(studio: Studio) -> No
     assert studio.personas.list() == []
 
 
+async def test_an_edit_is_judged_together_with_what_its_source_shows(studio: Studio) -> None:
+    source = await studio.call("generate_image", {"prompt": "children at a pool", **QUICK})
+
+    with pytest.raises(Refused):
+        await studio.call(
+            "edit_image", {"image_id": source.images[0].info.image_id, "prompt": "all naked"}
+        )
+
+
 async def test_a_negative_prompt_may_name_what_must_not_be_there(studio: Studio) -> None:
     await studio.call(
         "generate_image", {"prompt": "children playing", "negative_prompt": "naked", **QUICK}
@@ -466,7 +494,8 @@ async def test_a_persona_is_the_same_after_the_studio_was_closed_and_opened_agai
         "create_persona_avatar", {"name": "Mina", "description": "red hair, glasses"}
     )
     sad = await first.call(
-        "create_persona_avatar", {"persona_id": created.data.persona.persona_id, "expression": "sad"}
+        "create_persona_avatar",
+        {"persona_id": created.data.persona.persona_id, "expression": "sad"},
     )
     await first.close()
     second = Studio.open(settings)
@@ -495,8 +524,9 @@ async def test_a_persona_created_twice_is_one_persona(studio: Studio) -> None:
     assert second.data.model_dump()["created"] is False
     assert second.images[0].info.image_id == first.images[0].info.image_id
     assert len(studio.personas.list()) == 2
-    assert other.data.model_dump()["persona"]["persona_id"] != (
-        first.data.model_dump()["persona"]["persona_id"]
+    assert (
+        other.data.model_dump()["persona"]["persona_id"]
+        != (first.data.model_dump()["persona"]["persona_id"])
     )
 
 
