@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Protocol
 
-from engine.request import ImageEvent, ImageRequest
+from engine.backlog import Backlog, Job
+from engine.errors import EngineClosed
+from engine.plan import check_request, work_units
+from engine.registry import ModelSpec, describe, find_model
+from engine.request import Done, ImageEvent, ImageRequest
+from engine.worker import Worker, WorkerSettings
 
 
 class Engine(Protocol):
@@ -37,3 +45,116 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Cancel everything, free the model. Idempotent."""
+
+
+class LocalEngine:
+    """Paint with a diffusers model on a thread of this process, one request at a time.
+
+    The thread starts with the first `load` or `submit`; until then nothing heavy is imported.
+    It may be used from several event loops: each request answers to the loop that submitted it.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        max_queue_s: float = 120.0,
+        device: str | None = None,
+        threads: int | None = None,
+        accept_license: tuple[str, ...] = (),
+    ) -> None:
+        """Remember the settings; load nothing.
+
+        Args:
+            model: "starter", a diffusers folder, or "owner/name@commit".
+            max_queue_s: waiting work, in estimated seconds, above which requests get `Busy`.
+            device: "cpu", "cuda", ...; the fastest there is if None.
+            threads: CPU threads; sized from the CPU quota if None.
+            accept_license: models whose non-commercial license was accepted.
+        """
+        self._settings = WorkerSettings(model, device, threads, accept_license)
+        self._backlog = Backlog(max_queue_s)
+        self._lock = threading.Lock()
+        self._worker: Worker | None = None
+
+    @property
+    def model(self) -> str:
+        """The name of the model it paints with; a folder's last part, not its path."""
+        return self._spec().name
+
+    async def load(self) -> None:
+        """Load the model now instead of at the first request. Idempotent.
+
+        Raises:
+            ModelNotLoaded: if it cannot be loaded; the next call tries again.
+            LicenseNotAccepted: if its license must be accepted first.
+            EngineClosed: after `close`.
+        """
+        await asyncio.shield(asyncio.wrap_future(self._start().loaded))
+
+    async def submit(self, request: ImageRequest) -> AsyncIterator[ImageEvent]:
+        """Queue a request and iterate over its events: `Queued`, `StepEvent`..., `Done`.
+
+        Leaving the iterator early (aclose, task cancellation) cancels the request.
+
+        Raises:
+            Busy: if the queue is full; from the first iteration.
+            EngineError: if the request is wrong or cannot be served; from the iteration.
+        """
+        check_request(request)
+        job = Job(request, work_units(request, self._spec()))
+        queued = self._backlog.put(job)
+        try:
+            self._start()
+            yield queued
+            while True:
+                event = await job.next_event()
+                yield event
+                if isinstance(event, Done):
+                    return
+        finally:
+            self._backlog.cancel(job)
+
+    async def cancel(self, request_id: str) -> bool:
+        """Stop a request within one denoising step; return, once it stopped, if it was known.
+
+        Its iterator raises `RequestCancelled`; no event comes out of it afterwards.
+        """
+        job = self._backlog.find(request_id)
+        if job is None:
+            return False
+        self._backlog.cancel(job)
+        await asyncio.shield(asyncio.wrap_future(job.finished))
+        return True
+
+    async def close(self) -> None:
+        """Cancel everything, free the model, end the thread. Idempotent."""
+        self._backlog.close()
+        with self._lock:
+            worker = self._worker
+        if worker is not None:
+            await asyncio.shield(asyncio.wrap_future(worker.ended))
+            worker.thread.join()
+
+    def _start(self) -> Worker:
+        """Return the running worker, or start one: the first, or one after a failed load."""
+        with self._lock:
+            if self._backlog.closed:
+                raise EngineClosed("The engine is closed.", hint="Make a new one.")
+            if self._worker is None or self._worker.failed:
+                self._worker = Worker(self._settings, self._backlog)
+                self._worker.thread.start()
+            return self._worker
+
+    def _spec(self) -> ModelSpec:
+        """What is known about the model: all of it once loaded, a guess before."""
+        worker = self._worker
+        if worker is not None and worker.loaded.done() and not worker.failed:
+            return worker.loaded.result()
+        model = self._settings.model
+        known = find_model(model)
+        if known is not None:
+            return known
+        is_folder = Path(model).expanduser().is_dir()
+        name = Path(model).expanduser().resolve().name if is_folder else model.partition("@")[0]
+        return describe(name, model, {"_class_name": "StableDiffusionPipeline"}, {})

@@ -53,6 +53,18 @@ class OutOfMemory(EngineError):
     code = "out_of_memory"
 
 
+class GenerationFailed(EngineError):
+    """Say that painting went wrong inside the model; the engine goes on with the next request."""
+
+    code = "generation_failed"
+
+
+class RequestCancelled(EngineError):
+    """Say that a request was stopped by `Engine.cancel` or by closing the engine."""
+
+    code = "cancelled"
+
+
 class EngineClosed(EngineError):
     """Say that the engine has been closed."""
 

@@ -79,9 +79,11 @@ class ImageResult:
         model: the model's name, e.g. "starter".
         revision: the weights' revision or content hash.
         params: the parameters that were really used (no None left in steps and guidance).
-        timings_s: seconds by stage: "queued", "text", "denoise", "decode", "total".
+        timings_s: seconds by stage: "queued", "text" (all before the first denoising step: the
+            prompt's encoding, the source's), "denoise", "decode", "total".
         libraries: versions of the libraries that made them.
         warnings: what the caller should know (size rounded, words unknown).
+        precision: number format and device, such as "float32 on cpu"; same bytes need the same.
     """
 
     images: tuple[Image.Image, ...]
@@ -92,6 +94,7 @@ class ImageResult:
     timings_s: dict[str, float]
     libraries: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    precision: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,175 @@
+"""Where an edit happens: the part of the source that is worked on, and the way back.
+
+A model paints sizes of its own grid; callers get the size they sent. Every pixel the mask keeps
+comes back byte for byte because it is copied from the source, never decoded from latents.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from engine.errors import InvalidRequest
+from engine.registry import MIN_SIDE, ModelSpec
+
+# Source around the mask that is shown to the model, as a share of the mask's longer side.
+_CONTEXT = 0.5
+_MIN_CONTEXT = 32
+
+
+def flatten(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return the picture as RGB, transparency composited on white, and what to warn about.
+
+    Raises:
+        InvalidRequest: for a size that cannot be edited.
+    """
+    if min(image.size) < 1:
+        raise InvalidRequest("The source picture is empty.", hint="Send a picture with pixels.")
+    if image.mode == "RGB":
+        return image, ()
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        white.alpha_composite(rgba)
+        opaque = rgba.getchannel("A").point(lambda alpha: 255 - alpha).getbbox() is None
+        warning = "The source's transparent parts were put on white."
+        return white.convert("RGB"), () if opaque else (warning,)
+    return image.convert("RGB"), ()
+
+
+def check_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the mask in mode "L".
+
+    Raises:
+        InvalidRequest: if its mode or size is wrong or it marks nothing.
+    """
+    if mask.mode not in ("L", "1"):
+        raise InvalidRequest(
+            f"The mask has mode '{mask.mode}'.",
+            hint="Send one gray channel (mode 'L'): 255 = repaint, 0 = keep.",
+        )
+    if mask.size != size:
+        raise InvalidRequest(
+            f"The mask is {mask.width}x{mask.height}, the picture {size[0]}x{size[1]}.",
+            hint="Make the mask exactly as large as the picture.",
+        )
+    gray = mask.convert("L")
+    if gray.point(lambda value: 255 if value >= 128 else 0).getbbox() is None:
+        raise InvalidRequest(
+            "The mask marks nothing to repaint.", hint="Set the pixels to repaint to 255."
+        )
+    return gray
+
+
+@dataclass(frozen=True, slots=True)
+class EditArea:
+    """The part of a source that goes through the model, and how it is fitted in.
+
+    Attributes:
+        box: left, top, right, bottom in source pixels.
+        scaled: the box's size when shown to the model, pixels.
+        work: size handed to the model: `scaled` plus padding to the right and below.
+    """
+
+    box: tuple[int, int, int, int]
+    scaled: tuple[int, int]
+    work: tuple[int, int]
+
+    def enter(self, image: Image.Image) -> Image.Image:
+        """Cut the area out, scale it, and repeat the edge pixels to fill the work size."""
+        part = image.crop(self.box)
+        if part.size != self.scaled:
+            part = part.resize(self.scaled, Image.Resampling.LANCZOS)
+        if self.scaled == self.work:
+            return part
+        pixels = np.asarray(part)
+        pad = (
+            (0, self.work[1] - self.scaled[1]),
+            (0, self.work[0] - self.scaled[0]),
+            *(((0, 0),) if pixels.ndim == 3 else ()),
+        )
+        return Image.fromarray(np.pad(pixels, pad, mode="edge"))
+
+    def enter_mask(self, mask: Image.Image) -> Image.Image:
+        """Fit a mask in like `enter`; any pixel touched by the mask is repainted by the model."""
+        part = mask.crop(self.box)
+        if part.size != self.scaled:
+            part = part.resize(self.scaled, Image.Resampling.BOX)
+        fitted = Image.new("L", self.work, 0)
+        fitted.paste(part.point(lambda value: 255 if value >= 64 else 0), (0, 0))
+        return fitted
+
+    def leave(
+        self, painted: Image.Image, source: Image.Image, mask: Image.Image | None
+    ) -> Image.Image:
+        """Put what the model painted back into the source; where `mask` is 0 nothing changes."""
+        part = painted.crop((0, 0, *self.scaled))
+        size = (self.box[2] - self.box[0], self.box[3] - self.box[1])
+        if part.size != size:
+            part = part.resize(size, Image.Resampling.LANCZOS)
+        result = source.copy()
+        result.paste(part, self.box[:2], mask.crop(self.box) if mask is not None else None)
+        return result
+
+
+def edit_area(size: tuple[int, int], mask: Image.Image | None, spec: ModelSpec) -> EditArea:
+    """Choose what the model sees of a source of `size`.
+
+    The whole picture if the model can take it. Otherwise, with a mask, the mask's surroundings,
+    so that a small repair in a large photograph keeps its sharpness; without one, all of it,
+    scaled down.
+    """
+    width, height = size
+    box = (0, 0, width, height)
+    if not _fits(size, spec) and mask is not None:
+        box = _around(mask.point(lambda value: 255 if value else 0).getbbox() or box, size)
+    box_size = (box[2] - box[0], box[3] - box[1])
+    family = spec.family
+    if spec.fixed_size:
+        scale = spec.size / max(box_size)
+        scaled = (_scaled(box_size[0], scale), _scaled(box_size[1], scale))
+        return EditArea(box, scaled, (spec.size, spec.size))
+    scale = min(1.0, math.sqrt(family.max_pixels / (box_size[0] * box_size[1])))
+    shortest = math.ceil(MIN_SIDE / family.multiple) * family.multiple
+    while True:
+        scaled = (_scaled(box_size[0], scale), _scaled(box_size[1], scale))
+        work = (
+            max(_round_up(scaled[0], family.multiple), shortest),
+            max(_round_up(scaled[1], family.multiple), shortest),
+        )
+        if work[0] * work[1] <= family.max_pixels or max(scaled) <= shortest:
+            return EditArea(box, scaled, work)
+        scale *= 0.98
+
+
+def _fits(size: tuple[int, int], spec: ModelSpec) -> bool:
+    if spec.fixed_size:
+        return max(size) <= spec.size
+    return size[0] * size[1] <= spec.family.max_pixels
+
+
+def _around(marked: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Grow a box by the context the model needs, towards a square, inside the picture."""
+    left, top, right, bottom = marked
+    longer = max(right - left, bottom - top)
+    side = longer + 2 * max(_MIN_CONTEXT, round(longer * _CONTEXT))
+    left, right = _span((left + right) // 2, side, size[0])
+    top, bottom = _span((top + bottom) // 2, side, size[1])
+    return (left, top, right, bottom)
+
+
+def _span(center: int, length: int, limit: int) -> tuple[int, int]:
+    length = min(length, limit)
+    start = min(max(center - length // 2, 0), limit - length)
+    return start, start + length
+
+
+def _scaled(length: int, scale: float) -> int:
+    return max(1, round(length * scale))
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return math.ceil(value / multiple) * multiple

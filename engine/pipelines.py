@@ -1,0 +1,192 @@
+"""Loading a diffusers pipeline, and one view of it for each request."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EngineError, ModelNotLoaded, UnsupportedMode
+from engine.registry import models_serving
+from engine.samplers import new_scheduler
+
+if TYPE_CHECKING:
+    import torch
+
+    from engine.denoiser import Forward
+    from engine.request import Mode
+    from engine.sources import Source
+
+logger = logging.getLogger(__name__)
+_DENOISERS = ("unet", "transformer")
+
+
+@dataclass(slots=True)
+class LoadedModel:
+    """A model in memory: one set of weights, a pipeline for each mode.
+
+    Attributes:
+        source: where it came from.
+        base: the pipeline that was loaded; never called itself, only its views are.
+        device: where it computes.
+        dtype: number format of the weights.
+    """
+
+    source: Source
+    base: Any
+    device: torch.device
+    dtype: torch.dtype
+    _by_class: dict[str, Any] = field(default_factory=dict)
+    _dtypes: dict[str, Any] = field(default_factory=dict)
+
+    def pipeline(self, mode: Mode, *, with_strength: bool = True) -> Any:
+        """Return the shared pipeline that serves `mode`.
+
+        Args:
+            mode: what is asked for.
+            with_strength: whether image-to-image starts from the noised source; else the source
+                is a reference, where the family knows such a thing.
+
+        Raises:
+            UnsupportedMode: if this model has no such pipeline.
+        """
+        spec = self.source.spec
+        class_name = spec.family.classes.get(mode)
+        if class_name is None:
+            raise UnsupportedMode(
+                f"Model '{spec.name}' does not do {mode}.",
+                hint=f"Models that do: {', '.join(models_serving(mode))}.",
+            )
+        if mode == "image-to-image" and with_strength and spec.family.cond_strength_class:
+            class_name = spec.family.cond_strength_class
+        if class_name not in self._by_class:
+            self._by_class[class_name] = _sibling(self.base, class_name)
+        return self._by_class[class_name]
+
+    def view(
+        self, pipeline: Any, *, sampler: str | None, forward: Forward, on_step: Callable[[], None]
+    ) -> Any:
+        """Return a shallow copy of `pipeline` for one run: own scheduler, denoiser behind a proxy.
+
+        Args:
+            pipeline: from `pipeline`.
+            sampler: name of the sampler, None for the model's own.
+            forward: what every denoiser call goes through.
+            on_step: called after each step of the sampler.
+
+        Raises:
+            InvalidRequest: if no such sampler fits.
+        """
+        from engine.denoiser import DenoiserProxy
+
+        scheduler = new_scheduler(pipeline.scheduler, sampler)
+        step = scheduler.step
+
+        # Pipelines inspect the signature of step (eta, generator): keep it.
+        @functools.wraps(step)
+        def counted_step(*args: Any, **kwargs: Any) -> Any:
+            result = step(*args, **kwargs)
+            on_step()
+            return result
+
+        scheduler.step = counted_step
+        view = copy.copy(pipeline)
+        # Not by setattr: that would write to the config that all views share.
+        view.__dict__["scheduler"] = scheduler
+        for name in _DENOISERS:
+            inner = pipeline.__dict__.get(name)
+            if inner is not None:
+                view.__dict__[name] = DenoiserProxy(inner, forward)
+        return view
+
+    def restore(self) -> None:
+        """Undo what an interrupted run left behind.
+
+        SDXL pipelines cast the shared VAE to float32 and back; an error in between leaves it.
+        """
+        for name, dtype in self._dtypes.items():
+            module = getattr(self.base, name)
+            if module.dtype != dtype:
+                module.to(dtype)
+
+
+def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> LoadedModel:
+    """Read a checked folder into memory.
+
+    Raises:
+        ModelNotLoaded: if diffusers cannot read it or it does not fit.
+    """
+    import diffusers
+    import torch
+    from diffusers.utils import is_accelerate_available
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    # Bars and warnings of every request would flood the server's log; DIFFUSERS_VERBOSITY
+    # brings the warnings back.
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    if "DIFFUSERS_VERBOSITY" not in os.environ:
+        diffusers_logging.set_verbosity_error()
+    spec = source.spec
+    class_name = next(iter(spec.family.classes.values()))
+    pipeline_class: Any = getattr(diffusers, class_name, None)
+    if not (
+        inspect.isclass(pipeline_class) and issubclass(pipeline_class, diffusers.DiffusionPipeline)
+    ):
+        raise ModelNotLoaded(
+            f"Model '{spec.name}' needs '{class_name}', which diffusers "
+            f"{diffusers.__version__} does not have.",
+            hint="Use a model of another family.",
+        )
+    try:
+        base = pipeline_class.from_pretrained(
+            str(source.folder),
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            variant=source.variant,
+            low_cpu_mem_usage=is_accelerate_available(),
+        )
+        base.to(device)
+        dtypes = {}
+        for name, component in base.components.items():
+            if isinstance(component, torch.nn.Module):
+                dtypes[name] = component.dtype
+                component.eval().requires_grad_(False)
+                if name in ("unet", "vae"):
+                    torch.nn.Module.to(component, memory_format=torch.channels_last)
+    except EngineError:
+        raise
+    except Exception as error:
+        logger.exception("model %s could not be loaded", spec.name)
+        reason = (str(error).splitlines() or [""])[0].replace(str(source.folder), spec.name)
+        raise ModelNotLoaded(
+            f"Model '{spec.name}' could not be loaded: {type(error).__name__}: {reason[:200]}.",
+            hint="Check that the folder is complete and was saved by diffusers.",
+        ) from error
+    base.set_progress_bar_config(disable=True)
+    return LoadedModel(source, base, device, dtype, {class_name: base}, dtypes)
+
+
+def _sibling(base: Any, class_name: str) -> Any:
+    """Build another pipeline class around the same components.
+
+    `DiffusionPipeline.from_pipe` is not used: without an explicit dtype it casts the shared
+    weights to float32.
+    """
+    import diffusers
+
+    pipeline_class = getattr(diffusers, class_name)
+    components, options = pipeline_class._get_signature_keys(pipeline_class)
+    sibling = pipeline_class(
+        **{name: getattr(base, name, None) for name in components},
+        **{name: base.config[name] for name in options if name in base.config},
+    )
+    sibling.set_progress_bar_config(disable=True)
+    return sibling

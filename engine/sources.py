@@ -1,0 +1,286 @@
+"""From a model's name to a folder that is safe to load. Loads no torch.
+
+Model files are code to whoever loads them carelessly: pickles run when read, config files name
+modules to import. What passes here holds safetensors weights and JSON that names diffusers and
+transformers classes only (CVE-2024-12029, CVE-2026-44513, CVE-2026-5241).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.errors import LicenseNotAccepted, ModelNotLoaded
+from engine.registry import KNOWN_MODELS, ModelSpec, describe, find_model
+
+STARTER_WEIGHTS = Path(__file__).parent / "starter" / "weights"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5"}
+# What a hub download may bring: data only.
+_DATA_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_MAX_JSON = 64 * 1024 * 1024
+_MAX_HEADER = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model that passed the checks.
+
+    Attributes:
+        spec: what is known about it.
+        folder: where it lies, diffusers layout.
+        revision: the hub commit, or a hash over names, sizes and tensor tables of the folder.
+        variant: "fp16" if the weights are stored under that name only, else None.
+    """
+
+    spec: ModelSpec
+    folder: Path
+    revision: str
+    variant: str | None
+
+
+def open_source(model: str, accept_license: tuple[str, ...] = ()) -> Source:
+    """Find a model's folder, download it if it is a hub id, and check it.
+
+    Args:
+        model: "starter", a known model's name, a folder, or "owner/name@commit".
+        accept_license: names or hub ids of models whose non-commercial license was accepted.
+
+    Raises:
+        ModelNotLoaded: if it is not there, not complete, or not safe.
+        LicenseNotAccepted: if its license forbids commercial use and was not accepted.
+    """
+    name, _, commit = model.partition("@")
+    known = find_model(model)
+    if known is not None and known.source == "starter":
+        return check_folder(STARTER_WEIGHTS, known.name, known)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return _check_license(check_folder(folder, folder.resolve().name), accept_license)
+    hub_id = known.source if known is not None else name
+    if not _HUB_ID.fullmatch(hub_id) or folder.is_absolute():
+        raise ModelNotLoaded(
+            f"There is no model '{model}'.",
+            hint="Give 'starter', an existing diffusers folder, or owner/name@commit; known: "
+            + ", ".join(spec.name for spec in KNOWN_MODELS)
+            + ".",
+        )
+    if known is not None:
+        _require_license(known, accept_license)
+    if not _COMMIT.fullmatch(commit):
+        raise ModelNotLoaded(
+            f"'{model}' names no fixed revision, so what it loads could change.",
+            hint=f"Write {hub_id}@ and the 40 hex digits of a commit from its page.",
+        )
+    folder = _download(hub_id, commit)
+    source = replace(check_folder(folder, hub_id, known), revision=commit)
+    return _check_license(source, accept_license)
+
+
+def check_folder(folder: Path, name: str, known: ModelSpec | None = None) -> Source:
+    """Check that a folder is a complete diffusers model without code or pickles.
+
+    Args:
+        folder: diffusers layout.
+        name: what to call the model.
+        known: its spec; described from its own files if None.
+
+    Raises:
+        ModelNotLoaded: saying what is missing or dangerous.
+    """
+    index_path = folder / "model_index.json"
+    shown = f"'{name}'"
+    if not index_path.is_file():
+        missing = "is not a diffusers folder: model_index.json is missing"
+        raise ModelNotLoaded(
+            f"Model {shown} {missing}.",
+            hint="Train it with `make starter`, or name another model."
+            if known is not None and known.source == "starter"
+            else "Save the model with save_pretrained, or name its hub id.",
+        )
+    for path in folder.rglob("*.py"):
+        raise ModelNotLoaded(
+            f"Model {shown} brings program code ({path.name}).",
+            hint="Code from model folders is never run: remove it if the model works without.",
+        )
+    index = _json(index_path, shown)
+    components = _components(index, shown)
+    configs = {}
+    variant = None
+    for component, class_name in components.items():
+        part = folder / component
+        if not part.is_dir():
+            raise ModelNotLoaded(
+                f"Model {shown} is not complete: its part '{component}' is missing.",
+                hint="Copy or download the whole folder again.",
+            )
+        if (part / "config.json").is_file():
+            configs[component] = _json(part / "config.json", shown)
+            if _has_weights(class_name):
+                variant = _weights_variant(part, shown) or variant
+    for path in folder.rglob("*config*.json"):
+        if b'"auto_map"' in path.read_bytes()[:_MAX_JSON]:
+            raise ModelNotLoaded(
+                f"Model {shown} asks for remote code (auto_map in {path.name}).",
+                hint="Remote code is never run: use a model that diffusers itself supports.",
+            )
+    spec = known
+    if spec is None:
+        spec = describe(name, str(folder), index, configs)
+        origin = find_model(str(index.get("_name_or_path", "")))
+        if origin is not None and origin.family.name == spec.family.name:
+            spec = replace(origin, source=str(folder), family=spec.family)
+    return Source(spec, folder, folder_revision(folder), variant)
+
+
+def _components(index: dict[str, Any], shown: str) -> dict[str, str]:
+    """Return the class name of each component that is present, and refuse foreign modules."""
+    pipeline_class = index.get("_class_name")
+    if not isinstance(pipeline_class, str) or not pipeline_class.isidentifier():
+        raise ModelNotLoaded(
+            f"Model {shown} names no diffusers pipeline class.",
+            hint="Custom pipelines are never loaded: use a model that diffusers itself supports.",
+        )
+    found = {}
+    for key, value in index.items():
+        if key.startswith("_") or not isinstance(value, list):
+            continue
+        library, class_name = ([*value, None, None])[:2]
+        if library is None and class_name is None:
+            continue
+        if (
+            not isinstance(library, str)
+            or not isinstance(class_name, str)
+            or not class_name.isidentifier()
+            or not re.fullmatch(r"[\w-]+", key)
+            or not _is_allowed_library(library)
+        ):
+            raise ModelNotLoaded(
+                f"Model {shown} wants its part '{key[:40]}' from {str(value)[:80]}.",
+                hint="Only classes of diffusers and transformers are loaded.",
+            )
+        found[key] = class_name
+    return found
+
+
+def _is_allowed_library(library: str) -> bool:
+    """Whether model_index.json may name `library`: the two libraries or a pipeline's own module."""
+    if library in ("diffusers", "transformers"):
+        return True
+    spec = importlib.util.find_spec("diffusers")
+    roots = spec.submodule_search_locations if spec is not None else None
+    return (
+        library.isidentifier()
+        and bool(roots)
+        and (Path(next(iter(roots or []))) / "pipelines" / library).is_dir()
+    )
+
+
+def _has_weights(class_name: str) -> bool:
+    """Whether a component of this class is a network rather than a schedule or a vocabulary."""
+    return not class_name.endswith(
+        ("Scheduler", "Tokenizer", "TokenizerFast", "Processor", "ProcessorFast", "Extractor")
+    )
+
+
+def _weights_variant(part: Path, shown: str) -> str | None:
+    """Return None for plainly named safetensors, "fp16" for that variant; refuse the rest."""
+    weights = [path.name for path in part.glob("*.safetensors")]
+    if not weights:
+        pickles = sorted(path.name for path in part.iterdir() if path.suffix in _PICKLES)
+        if pickles:
+            raise ModelNotLoaded(
+                f"Model {shown} has its part '{part.name}' as a pickle only ({pickles[0]}).",
+                hint="Pickles run code when read: convert the model to safetensors.",
+            )
+        raise ModelNotLoaded(
+            f"Model {shown} is not complete: '{part.name}' has no safetensors weights.",
+            hint="Copy or download the whole folder again.",
+        )
+    if all(".fp16" in name for name in weights):
+        return "fp16"
+    return None
+
+
+def folder_revision(folder: Path) -> str:
+    """Return "sha256:" and a hash over the folder's file names, sizes, JSON and tensor tables.
+
+    Tensor data itself is not read, so gigabytes cost nothing; safetensors puts the table of
+    names, shapes and offsets in front (https://huggingface.co/docs/safetensors).
+
+    Raises:
+        ModelNotLoaded: if a .safetensors file is none.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix not in (".safetensors", ".json", ".txt", ".model") or not path.is_file():
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
+        with path.open("rb") as file:
+            if path.suffix != ".safetensors":
+                digest.update(file.read(_MAX_JSON))
+                continue
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, _MAX_HEADER):
+                raise ModelNotLoaded(
+                    f"{path.name} in '{path.parent.name}' is not a safetensors file.",
+                    hint="Copy or download the whole folder again.",
+                )
+            digest.update(file.read(length))
+            # Weights that differ in values alone have equal tables: sample the data too.
+            for offset in range(8 + length, size, max(1, (size - 8 - length) // 16)):
+                file.seek(offset)
+                digest.update(file.read(4096))
+    return "sha256:" + digest.hexdigest()
+
+
+def _json(path: Path, shown: str) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_JSON:
+            raise ValueError("too large")
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise ModelNotLoaded(
+            f"Model {shown} has an unreadable {path.name}.",
+            hint="Copy or download the whole folder again.",
+        )
+    return loaded
+
+
+def _check_license(source: Source, accepted: tuple[str, ...]) -> Source:
+    _require_license(source.spec, accepted)
+    return source
+
+
+def _require_license(spec: ModelSpec, accepted: tuple[str, ...]) -> None:
+    if spec.commercial is not False:
+        return
+    known = find_model(spec.name)
+    names = {spec.name.lower(), (known or spec).source.lower()}
+    if names.isdisjoint(name.partition("@")[0].lower() for name in accepted):
+        raise LicenseNotAccepted(
+            f"The license of '{spec.name}' ({spec.license}) does not allow commercial use.",
+            hint=f"If you may use it, add '{spec.name}' to accept_license.",
+        )
+
+
+def _download(hub_id: str, commit: str) -> Path:
+    """Fetch one commit's data files, from the local cache if they are there."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, revision=commit, allow_patterns=_DATA_FILES))
+    except Exception as error:
+        raise ModelNotLoaded(
+            f"'{hub_id}' could not be fetched: {type(error).__name__}.",
+            hint="Check the network, the id and the commit, or download it and give its folder.",
+        ) from error

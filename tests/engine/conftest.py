@@ -1,0 +1,44 @@
+"""Engines on tiny random-weight models, and small ways to watch them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import BUILDERS
+
+from engine import LocalEngine
+
+OpenEngine = Callable[..., Awaitable[LocalEngine]]
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the folder of a tiny model by family name, built once."""
+    built: dict[str, Path] = {}
+
+    def folder(name: str) -> Path:
+        if name not in built:
+            built[name] = BUILDERS[name](tmp_path_factory.mktemp("family") / f"tiny-{name}")
+        return built[name]
+
+    return folder
+
+
+@pytest.fixture
+async def open_engine(anyio_backend: str) -> AsyncIterator[OpenEngine]:
+    """Open engines that are closed after the test, and check that no worker thread is left."""
+    engines: list[LocalEngine] = []
+
+    async def open_one(model: str | Path, **settings: Any) -> LocalEngine:
+        engine = LocalEngine(str(model), threads=1, device="cpu", **settings)
+        engines.append(engine)
+        return engine
+
+    yield open_one
+    for engine in engines:
+        await engine.close()
+    assert "engine-worker" not in {thread.name for thread in threading.enumerate()}

@@ -1,0 +1,416 @@
+"""The engine's promises to its callers: queue, cancel, errors that stay with their request."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+from engine_helpers import events_of, paint, photograph
+
+from engine import Busy, Done, ImageRequest, LocalEngine, Queued, SamplingParams, StepEvent
+from engine import pipelines as engine_pipelines
+from engine.errors import (
+    EngineClosed,
+    GenerationFailed,
+    InvalidRequest,
+    ModelNotLoaded,
+    OutOfMemory,
+    RequestCancelled,
+)
+
+pytestmark = pytest.mark.anyio
+SHORT = ImageRequest("a red mug", params=SamplingParams(num_inference_steps=2))
+LONG = ImageRequest("a red mug", params=SamplingParams(num_inference_steps=200))
+
+
+def new(request: ImageRequest, name: str, **changes: object) -> ImageRequest:
+    return replace(request, request_id=name, **changes)
+
+
+async def until_running(events) -> None:
+    """Read events until the first step is done."""
+    async for event in events:
+        if isinstance(event, StepEvent):
+            return
+
+
+def test_importing_and_constructing_the_engine_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, engine; from engine import LocalEngine, ImageRequest, Busy;"
+        "e = LocalEngine('starter'); assert e.model == 'starter';"
+        "import engine.plan, engine.registry, engine.sources, engine.worker, engine.samplers;"
+        "heavy = {'torch', 'diffusers', 'transformers', 'numpy', 'boto3'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+async def test_a_result_says_all_that_made_it(tiny_stable_diffusion, open_engine) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+    await engine.load()
+    result = await paint(engine, new(SHORT, "one", seeds=(7, 8)))
+    assert (len(result.images), result.seeds) == (2, (7, 8))
+    assert result.model == engine.model == "tiny-stable-diffusion"
+    assert result.revision.startswith("sha256:")
+    assert set(result.timings_s) == {"queued", "text", "denoise", "decode", "total"}
+    assert set(result.libraries) == {"torch", "diffusers", "transformers"}
+    assert result.precision in ("float32 on cpu", "bfloat16 on cpu")
+    assert result.params == SamplingParams(2, 7.5, None, None)
+    assert all(image.size == (64, 64) and image.mode == "RGB" for image in result.images)
+
+
+async def test_closing_the_iterator_cancels_the_request(tiny_stable_diffusion, open_engine) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    async with aclosing(engine.submit(new(LONG, "left early"))) as events:
+        await until_running(events)
+    assert (await events_of(engine, new(SHORT, "next")))[-1].result.images
+
+
+async def test_cancelling_the_waiting_task_cancels_the_request(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    running = asyncio.Event()
+
+    async def watch() -> None:
+        async for event in engine.submit(new(LONG, "task")):
+            if isinstance(event, StepEvent):
+                running.set()
+
+    task = asyncio.create_task(watch())
+    await running.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await paint(engine, new(SHORT, "next"))).images
+    assert not await engine.cancel("task")
+
+
+async def test_a_queued_request_is_cancelled_without_running(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    first = engine.submit(new(LONG, "first"))
+    await until_running(first)
+    second = engine.submit(new(LONG, "second"))
+    queued = await anext(second)
+    assert isinstance(queued, Queued)
+    assert queued.position == 1
+    assert queued.estimated_wait_s > 0
+    assert await engine.cancel("second")
+    with pytest.raises(RequestCancelled):
+        await anext(second)
+    assert isinstance(await anext(first), StepEvent), "the running one goes on"
+    assert await engine.cancel("first")
+    with pytest.raises(RequestCancelled):
+        await anext(first)
+
+
+async def test_a_full_queue_says_when_to_come_back_and_works_again(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion, max_queue_s=0.0005)
+    async with aclosing(engine.submit(new(LONG, "first"))) as first:
+        await until_running(first)
+        with pytest.raises(Busy) as refused:
+            await anext(engine.submit(new(SHORT, "second")))
+        assert refused.value.retryable
+        assert refused.value.retry_after_s >= 1
+        assert await engine.cancel("first")
+    assert (await paint(engine, new(SHORT, "third"))).images
+
+
+async def test_requests_are_served_in_order(tiny_stable_diffusion, open_engine) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    finished: list[str] = []
+
+    async def watch(name: str) -> None:
+        async for event in engine.submit(new(SHORT, name)):
+            if isinstance(event, Done):
+                finished.append(event.request_id)
+
+    names = [f"request {number}" for number in range(6)]
+    await asyncio.gather(*(watch(name) for name in names))
+    assert finished == names
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"prompt": "   "}, "prompt"),
+        ({"prompt": "x" * 9000}, "prompt"),
+        ({"prompt": "\ud800"}, "Unicode"),
+        ({"seeds": ()}, "seeds"),
+        ({"seeds": (-1,)}, "seeds"),
+        ({"seeds": (2**63,)}, "seeds"),
+        ({"seeds": (True,)}, "seeds"),
+        ({"seeds": tuple(range(65))}, "seeds"),
+        ({"width": 4096}, "width"),
+        ({"height": 8}, "height"),
+        ({"width": 64.5}, "width"),
+        ({"params": SamplingParams(num_inference_steps=0)}, "num_inference_steps"),
+        ({"params": SamplingParams(num_inference_steps=201)}, "num_inference_steps"),
+        ({"params": SamplingParams(guidance_scale=float("nan"))}, "guidance_scale"),
+        ({"params": SamplingParams(guidance_scale=-1)}, "guidance_scale"),
+        ({"params": SamplingParams(strength=0.5)}, "strength"),
+        ({"image": photograph(), "params": SamplingParams(strength=0.0)}, "strength"),
+        ({"image": photograph(), "params": SamplingParams(strength=0.001)}, "strength"),
+        ({"mask": photograph().convert("L")}, "mask"),
+        ({"image": photograph(), "mask": photograph()}, "mask"),
+        ({"image": photograph(), "mask": photograph((8, 8)).convert("L")}, "mask"),
+        ({"image": photograph(), "mask": photograph().convert("L").point(lambda _: 0)}, "mask"),
+        (
+            {"image": photograph(), "mask": photograph().convert("L"), "width": 64},
+            "size",
+        ),
+        ({"params": SamplingParams(sampler="banana")}, "ddim, dpm++"),
+        ({"params": SamplingParams(sampler="flow-euler")}, "ddim, dpm++"),
+    ],
+)
+async def test_a_wrong_request_is_named_and_the_next_one_works(
+    changes, word, tiny_stable_diffusion, shared_engine
+) -> None:
+    with pytest.raises(InvalidRequest, match=word.replace("+", r"\+")) as refused:
+        await events_of(shared_engine, new(SHORT, "wrong", **changes))
+    assert refused.value.hint
+    assert (await paint(shared_engine, new(SHORT, "right"))).images
+
+
+@pytest.fixture
+async def shared_engine(tiny_stable_diffusion, open_engine):
+    return await open_engine(tiny_stable_diffusion)
+
+
+async def test_a_request_id_in_use_is_refused(tiny_stable_diffusion, open_engine) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    async with aclosing(engine.submit(new(LONG, "same"))) as first:
+        await until_running(first)
+        with pytest.raises(InvalidRequest, match="same"):
+            await anext(engine.submit(new(SHORT, "same")))
+        assert isinstance(await anext(first), StepEvent), "the first of that id goes on"
+
+
+class Faulty:
+    """Make the denoiser fail once, at a given forward, the way a device or a model would."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
+        from engine import painter
+
+        self.forwards = 0
+        original = painter._Run.forward
+
+        def forward(run, module, args, kwargs):
+            self.forwards += 1
+            result = original(run, module, args, kwargs)
+            if self.forwards == 2:
+                if error is not None:
+                    raise error
+                return tuple(part * float("nan") for part in result)
+            return result
+
+        monkeypatch.setattr(painter._Run, "forward", forward)
+
+
+async def test_an_error_in_one_request_leaves_the_engine_healthy(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    import torch
+
+    engine = await open_engine(tiny_stable_diffusion)
+    clean = await paint(engine, new(SHORT, "before"))
+    for error, expected in (
+        (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemory),
+        (MemoryError(), OutOfMemory),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 TB"), OutOfMemory),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), GenerationFailed),
+        (None, GenerationFailed),
+    ):
+        with monkeypatch.context() as patch:
+            Faulty(patch, error)
+            failing = engine.submit(new(SHORT, "fails"))
+            await anext(failing)
+            neighbor = asyncio.create_task(paint(engine, new(SHORT, "neighbor")))
+            with pytest.raises(expected) as failed:
+                async for _ in failing:
+                    pass
+            assert (await neighbor).images[0].tobytes() == clean.images[0].tobytes()
+        assert failed.value.hint
+        assert failed.value.__cause__ is None, "its frames would keep the tensors alive"
+        after = await paint(engine, new(SHORT, "after"))
+        assert after.images[0].tobytes() == clean.images[0].tobytes()
+
+
+async def test_a_vae_left_in_another_format_is_put_back(
+    model_folder, open_engine, monkeypatch
+) -> None:
+    import torch
+
+    engine = await open_engine(model_folder("sdxl"))
+    request = ImageRequest(
+        "a red mug", image=photograph(), params=SamplingParams(num_inference_steps=2)
+    )
+    clean = await paint(engine, new(request, "before"))
+    from diffusers import AutoencoderKL
+
+    def broken_encode(self, *args, **kwargs):
+        self.to(torch.bfloat16)
+        raise RuntimeError("encoding failed half way")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AutoencoderKL, "encode", broken_encode)
+        with pytest.raises(GenerationFailed, match="half way"):
+            await paint(engine, new(request, "fails"))
+    after = await paint(engine, new(request, "after"))
+    assert after.images[0].tobytes() == clean.images[0].tobytes()
+
+
+async def test_closing_while_running_ends_the_request_and_the_thread(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    running, waiting = engine.submit(new(LONG, "running")), engine.submit(new(LONG, "waiting"))
+    await until_running(running)
+    await anext(waiting)
+    await engine.close()
+    for events in (running, waiting):
+        with pytest.raises(EngineClosed):
+            await anext(events)
+    assert "engine-worker" not in {thread.name for thread in threading.enumerate()}
+    await engine.close()
+    with pytest.raises(EngineClosed):
+        await anext(engine.submit(new(SHORT, "late")))
+    with pytest.raises(EngineClosed):
+        await engine.load()
+
+
+async def test_a_failed_load_fails_what_waits_and_is_tried_again(tmp_path, open_engine) -> None:
+    from tiny_models import build_tiny_stable_diffusion
+
+    folder = tmp_path / "later"
+    folder.mkdir()
+    engine = await open_engine(folder)
+    with pytest.raises(ModelNotLoaded, match=r"model_index\.json"):
+        await paint(engine, new(SHORT, "too early"))
+    with pytest.raises(ModelNotLoaded):
+        await engine.load()
+    build_tiny_stable_diffusion(folder)
+    await engine.load()
+    assert (await paint(engine, new(SHORT, "now"))).images
+
+
+async def test_one_engine_serves_several_event_loops(tiny_stable_diffusion) -> None:
+    engine = LocalEngine(str(tiny_stable_diffusion), threads=1, device="cpu")
+
+    def in_own_loop(name: str) -> bytes:
+        result = asyncio.run(paint(engine, new(SHORT, name)))
+        return result.images[0].tobytes()
+
+    try:
+        pictures = await asyncio.gather(
+            *(asyncio.to_thread(in_own_loop, f"loop {number}") for number in range(3))
+        )
+        assert len(set(pictures)) == 1
+    finally:
+        await engine.close()
+
+
+async def test_random_cancels_leave_nothing_behind(tiny_stable_diffusion, open_engine) -> None:
+    import random
+
+    engine = await open_engine(tiny_stable_diffusion)
+    chance = random.Random(0)
+
+    async def one(number: int) -> str:
+        stop_after = chance.randrange(12)
+        request = new(
+            SHORT,
+            f"random {number}",
+            params=SamplingParams(num_inference_steps=8),
+            width=32,
+            height=32,
+        )
+        try:
+            async with aclosing(engine.submit(request)) as events:
+                async for event in events:
+                    if isinstance(event, StepEvent) and event.step == stop_after:
+                        if number % 2:
+                            return "left"
+                        await engine.cancel(request.request_id)
+        except RequestCancelled:
+            return "cancelled"
+        return "done"
+
+    ends = await asyncio.gather(*(one(number) for number in range(60)))
+    assert {"left", "cancelled", "done"} == set(ends)
+    assert not engine._backlog._jobs
+    assert (await paint(engine, new(SHORT, "after"))).images
+
+
+async def test_a_completer_changes_the_prompt_and_its_warnings_are_told(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    import types
+
+    from engine import sources
+
+    prompts: list[str] = []
+
+    def complete(prompt: str) -> tuple[str, tuple[str, ...]]:
+        prompts.append(prompt)
+        return prompt + " on a white background", ("'sparkly' is not a word it knows.",)
+
+    module = types.ModuleType("temporary_completer")
+    module.complete = complete
+    monkeypatch.setitem(sys.modules, "temporary_completer", module)
+    plain = await paint(await open_engine(tiny_stable_diffusion), new(SHORT, "plain"))
+    describe = sources.describe
+    monkeypatch.setattr(
+        sources,
+        "describe",
+        lambda *args: replace(describe(*args), completer="temporary_completer:complete"),
+    )
+    completed = await paint(await open_engine(tiny_stable_diffusion), new(SHORT, "completed"))
+    assert prompts == ["a red mug"]
+    assert completed.warnings == ("'sparkly' is not a word it knows.",)
+    assert completed.images[0].tobytes() != plain.images[0].tobytes()
+
+
+async def test_a_prompt_longer_than_the_encoder_is_told(tiny_stable_diffusion, open_engine) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    result = await paint(engine, new(SHORT, "long", prompt="teapot " * 20))
+    assert "122 tokens; only the first 77" in result.warnings[0]
+    assert (await paint(engine, new(SHORT, "short"))).warnings == ()
+
+
+async def test_a_device_that_is_not_there_is_named(tiny_stable_diffusion) -> None:
+    engine = LocalEngine(str(tiny_stable_diffusion), device="warp-drive")
+    with pytest.raises(ModelNotLoaded, match="warp-drive"):
+        await engine.load()
+    await engine.close()
+
+
+def test_views_share_weights_but_no_state(tiny_stable_diffusion) -> None:
+    import torch
+
+    from engine.sources import open_source
+
+    loaded = engine_pipelines.load_model(
+        open_source(str(tiny_stable_diffusion)), torch.device("cpu"), torch.float32
+    )
+    pipeline = loaded.pipeline("text-to-image")
+    views = [
+        loaded.view(pipeline, sampler=name, forward=lambda m, a, k: m(*a, **k), on_step=int)
+        for name in (None, "euler")
+    ]
+    assert views[0].unet.inner is views[1].unet.inner is pipeline.unet
+    assert views[0].scheduler is not pipeline.scheduler
+    assert type(views[1].scheduler).__name__ == "EulerDiscreteScheduler"
+    assert pipeline.config["scheduler"] == ("diffusers", "DDIMScheduler")
+    assert views[0].unet.config is pipeline.unet.config
+    assert views[0].unet.dtype == torch.float32
