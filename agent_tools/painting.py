@@ -155,6 +155,7 @@ def new_image(
         "model": result.model,
         "revision": result.revision,
         "libraries": dict(result.libraries),
+        "precision": result.precision,
         "inputs": [asdict(item) for item in inputs],
     }
     packet = xmp_packet(

@@ -28,6 +28,7 @@ from agent_tools.policy import check_prompt
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
 from agent_tools.wording import Wording, lower_first, wording
+from engine.edit import flatten
 from engine.request import ImageRequest, SamplingParams
 
 if TYPE_CHECKING:
@@ -234,13 +235,8 @@ def outside_max_change(
 
 
 def _canvas(studio: Studio, asked: EditImageArguments, source: ImageRecord) -> _Canvas:
-    image = studio.gallery.open_image(source.image_id)
+    image, warnings = flatten(studio.gallery.open_image(source.image_id))
     inputs = (Input("image", source.image_id, source.sha256),)
-    warnings: tuple[str, ...] = ()
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        warnings = ("The source was partly transparent; it was put on white.",)
-    image = image.convert("RGB")
     if asked.expand is not None:
         if asked.mask_id is not None:
             raise InvalidArguments(

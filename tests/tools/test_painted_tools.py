@@ -155,6 +155,7 @@ async def test_a_recipe_holds_everything_and_the_file_is_marked_with_its_hash(
     assert recipe["model"] == studio.engine.model
     assert recipe["revision"]
     assert {"torch", "diffusers"} <= recipe["libraries"].keys()
+    assert "cpu" in recipe["precision"]
     xmp = read_xmp(record.path.read_bytes())
     assert "digitalsourcetype/trainedAlgorithmicMedia" in xmp
     assert recipe_sha256(recipe) in xmp
