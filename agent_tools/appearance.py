@@ -1,0 +1,137 @@
+"""What a persona looks like, in words that are fixed once.
+
+What the description leaves open is chosen from the persona's id, so that it is the same for the
+same persona and different between personas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from agent_tools.wording import ALT_LIMIT, CAPTION_LIMIT, Wording, sentence, tags, title
+from engine.starter.captions import avatar_caption, parse
+from engine.starter.vocabulary import AVATAR_ATTRIBUTES, AVATAR_DEFAULTS, CLOTHING_PHRASES
+
+if TYPE_CHECKING:
+    from agent_tools.personas import Persona
+
+Expression = Literal["neutral", "smiling", "surprised", "sad", "thinking"]
+EXPRESSIONS: tuple[Expression, ...] = get_args(Expression)
+STARTER = "starter"
+
+_MOODS: dict[Expression, str] = {
+    "neutral": "with a neutral expression",
+    "smiling": "smiling",
+    "surprised": "looking surprised",
+    "sad": "looking sad",
+    "thinking": "thinking",
+}
+# Glasses, beards and headwear are never invented: not said means not there.
+_FREE = ("skin", "hair_style", "hair_color", "clothing", "clothing_color", "background")
+_NEVER_INVENTED = {"hair_style": ("bald",)}
+_NO_PERSON = re.compile(
+    r"\b(robots?|android|mascot|animal|creature|monster|alien|dragon|ghost|logo|cat|dog|fox|owl|bear|"
+    r"bird|panda|penguin|rabbit|lion|tiger|fish|octopus|whale|elephant)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """A fixed look.
+
+    Attributes:
+        words: the whole look without the expression, as it is painted from.
+        warnings: what of the description the model cannot show.
+    """
+
+    words: str
+    warnings: tuple[str, ...]
+
+
+def fix_appearance(description: str, persona_id: str, model: str) -> Appearance:
+    """Turn a description into a full look; the same for the same description, id and model."""
+    parsed = parse(f"person, {description}")
+    said = {k: v for k, v in parsed.attributes.items() if k in AVATAR_ATTRIBUTES}
+    said.pop("expression", None)  # every picture has its own
+    chosen = {name: _choose(name, persona_id) for name in _FREE if name not in said}
+    if model == STARTER:
+        words = _without_expression(avatar_caption({**AVATAR_DEFAULTS, **chosen, **said}))
+        unknown = ", ".join(parsed.unknown_words)
+        warning = f"The starter model cannot draw this part of the description: {unknown}."
+        return Appearance(words, (warning,) if unknown else ())
+    return Appearance(", ".join([description.strip(" .,"), *_details(chosen, description)]), ())
+
+
+def portrait_prompt(appearance: str, expression: Expression, model: str) -> str:
+    """Write the prompt of one picture: the fixed look with one expression."""
+    if model == STARTER:
+        return f"avatar of a {expression} person, {appearance}"
+    return (
+        f"portrait, {expression} expression, {appearance}, head and shoulders, facing the viewer, "
+        "clean illustration"
+    )
+
+
+def portrait_wording(persona: Persona, expression: Expression) -> Wording:
+    """Derive the words of one picture from the persona's name and fixed look."""
+    look = _in_a_sentence(persona.appearance)
+    text = f"{persona.name} {_MOODS[expression]}: a fictional persona, {look}"
+    return Wording(
+        title=title(f"{persona.name}, {expression}"),
+        caption=sentence(text, CAPTION_LIMIT),
+        alt=sentence(text, ALT_LIMIT),
+        use_when=f"{persona.name} speaks and a {expression} face fits.",
+        tags=tags(look, ("avatar", "persona", persona.name.lower(), expression)),
+    )
+
+
+def _in_a_sentence(appearance: str) -> str:
+    """Turn "tan skin, short red hair, blue suit, white background" into words that read well."""
+    parts = appearance.split(", ")
+    place = ""
+    if parts[-1].endswith(" background"):
+        place = f" on a {parts.pop()}"
+    nouns = [*CLOTHING_PHRASES, *AVATAR_ATTRIBUTES["headwear"], "beard"]
+    parts = [
+        f"{'an' if part[0] in 'aeiou' else 'a'} {part}"
+        if part.split()[-1] in nouns or part in nouns
+        else part
+        for part in parts
+        if part
+    ]
+    if not parts:
+        return place.strip()
+    *most, last = parts
+    return (f"{', '.join(most)} and {last}" if most else last) + place
+
+
+def _without_expression(caption: str) -> str:
+    """Cut "avatar of a neutral person, " off, the only part that differs between expressions."""
+    return caption.partition(" person, ")[2]
+
+
+def _choose(name: str, persona_id: str) -> str:
+    barred = _NEVER_INVENTED.get(name, ())
+    values = [value for value in AVATAR_ATTRIBUTES[name] if value not in barred]
+    digest = hashlib.sha256(f"{persona_id}\n{name}".encode()).digest()
+    return values[int.from_bytes(digest[:8], "big") % len(values)]
+
+
+def _details(chosen: dict[str, str], description: str) -> list[str]:
+    """Say what was chosen in words any model understands; figures get no skin and no hair."""
+    details = []
+    if not _NO_PERSON.search(description):
+        hair = [chosen[name] for name in ("hair_style", "hair_color") if name in chosen]
+        if "skin" in chosen:
+            details.append(f"{chosen['skin']} skin")
+        if hair and not re.search(r"\b(bald|hair)\b", description, re.IGNORECASE):
+            details.append(f"{' '.join(hair)} hair")
+        if "clothing" in chosen and "clothing_color" in chosen:
+            details.append(f"{chosen['clothing_color']} {chosen['clothing']}")
+    if "background" in chosen:
+        details.append(f"plain {chosen['background']} background")
+    return details

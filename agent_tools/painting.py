@@ -1,0 +1,234 @@
+"""Painting for tools: one request through the engine with progress, and its pictures made ready."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from pydantic import StringConstraints
+
+from agent_tools.errors import AgentToolsError
+from agent_tools.gallery import NewImage
+from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
+from agent_tools.tools.base import Progress, ProgressEvent
+from engine.request import Queued, StepEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from PIL import Image
+
+    from agent_tools.gallery import ImageRecord, Kind
+    from agent_tools.provenance import SourceType
+    from agent_tools.results import ToolImage
+    from agent_tools.studio import Studio
+    from agent_tools.wording import Wording
+    from engine.request import ImageEvent, ImageRequest, ImageResult
+
+RECIPE_VERSION = 1
+CREATOR_TOOL = "agent-tools"
+MAX_SEED = 2**32 - 1
+PromptText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+
+
+async def paint(
+    studio: Studio,
+    request: ImageRequest,
+    progress: Progress,
+    *,
+    label: str,
+    share: tuple[float, float] = (0.0, 1.0),
+) -> ImageResult:
+    """Paint one request and report how far it is; cancelling the task cancels the request.
+
+    Args:
+        studio: whose engine paints.
+        request: what to paint.
+        progress: told after every step; `done` lies within `share` and only grows, `total` is 1.
+        label: begins every progress line, e.g. "Painting 4 pictures".
+        share: the part of the whole call, within [0, 1], that this request fills.
+
+    Raises:
+        EngineError: from the engine, unchanged; `Studio.call` turns it into ours.
+    """
+    low, high = share
+    reached = low
+    started: float | None = None
+    events = cast("AsyncGenerator[ImageEvent, None]", studio.engine.submit(request))
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Queued):
+                message = f"{label}: {_waiting(event)}"
+            elif isinstance(event, StepEvent):
+                now = time.monotonic()
+                started = now if started is None else started
+                # Decoding follows the last step, so the steps fill nine tenths of the share.
+                reached = max(reached, low + (high - low) * 0.9 * event.step / event.total)
+                message = (
+                    f"{label}: step {event.step} of {event.total}{_left(event, now - started)}"
+                )
+            else:
+                await progress(ProgressEvent(high, 1.0, f"{label}: painted"))
+                return event.result
+            await progress(ProgressEvent(reached, 1.0, message))
+    raise AgentToolsError(
+        "The painting stopped before it was done.",
+        code="interrupted",
+        retryable=True,
+        hint="Call the tool again.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A picture of the gallery that a new one was made from.
+
+    Attributes:
+        role: "image" or "mask".
+        image_id: its id.
+        sha256: of its file.
+    """
+
+    role: str
+    image_id: str
+    sha256: str
+
+
+def seeds_from(seed: int | None, count: int) -> tuple[int, ...]:
+    """Return one seed for each of `count` pictures: the given one (or a random one), then +1."""
+    first = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
+    return tuple((first + k) % (MAX_SEED + 1) for k in range(count))
+
+
+def new_image(
+    image: Image.Image,
+    *,
+    seed: int,
+    request: ImageRequest,
+    result: ImageResult,
+    words: Wording,
+    tool: str,
+    arguments: Mapping[str, Any],
+    kind: Kind,
+    source_type: SourceType = "generated",
+    inputs: Sequence[Input] = (),
+    group: str | None = None,
+    metadata: Mapping[str, str | int | float | bool] | None = None,
+    notes: Sequence[str] = (),
+) -> NewImage:
+    """Make a painted picture ready for the gallery: marked PNG, words, full recipe.
+
+    Args:
+        image: one of `result.images`, or made from it.
+        seed: the seed it came from.
+        request: what the engine was asked.
+        result: what the engine answered.
+        words: title, caption, alternative text, when to use it, tags.
+        tool: the tool's name.
+        arguments: JSON-ready arguments with which the tool paints exactly this one picture again.
+        kind: what it shows.
+        source_type: "generated", or "edited" when it keeps parts of another picture.
+        inputs: pictures it was made from; the one with role "image" becomes its parent.
+        group: pictures of one call share it.
+        metadata: flat facts for knowledge bases.
+        notes: what to know about this picture.
+
+    Returns:
+        The same bytes for the same pixels, words and recipe: time spent is in the recipe but not
+        in the hash that the file carries.
+    """
+    recipe: dict[str, Any] = {
+        "version": RECIPE_VERSION,
+        "tool": tool,
+        "arguments": dict(arguments),
+        "mode": request.mode,
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": seed,
+        "width": image.width,
+        "height": image.height,
+        "params": asdict(result.params),
+        "model": result.model,
+        "revision": result.revision,
+        "libraries": dict(result.libraries),
+        "precision": result.precision,
+        "inputs": [asdict(item) for item in inputs],
+    }
+    packet = xmp_packet(
+        caption=words.caption,
+        alt=words.alt,
+        source_type=source_type,
+        creator_tool=CREATOR_TOOL,
+        recipe_hash=recipe_sha256(recipe),
+    )
+    return NewImage(
+        data=marked_png(image, packet),
+        media_type="image/png",
+        width=image.width,
+        height=image.height,
+        model=result.model,
+        tool=tool,
+        kind=kind,
+        title=words.title,
+        caption=words.caption,
+        alt=words.alt,
+        seed=seed,
+        use_when=words.use_when,
+        tags=words.tags,
+        group=group,
+        parent_id=next((item.image_id for item in inputs if item.role == "image"), None),
+        recipe={**recipe, "timings_s": {k: round(v, 3) for k, v in result.timings_s.items()}},
+        metadata=dict(metadata or {}),
+        notes=tuple(notes),
+    )
+
+
+def group_of(tool: str, request: ImageRequest) -> str:
+    """Return the group that the pictures of one request share; the same for the same request."""
+    words = [tool, request.prompt, request.negative_prompt, *map(str, request.seeds)]
+    return f"grp_{recipe_sha256({'request': words})[:12]}"
+
+
+async def keep_and_show(
+    studio: Studio, images: list[NewImage]
+) -> tuple[list[ImageRecord], tuple[ToolImage, ...]]:
+    """Store pictures, all or none, and return their records and what to show of them.
+
+    Storing is not interrupted; making thumbnails, which takes longer, leaves the event loop free.
+    """
+    records = studio.keep(images)
+    shown = await asyncio.to_thread(lambda: tuple(studio.show(record) for record in records))
+    return records, shown
+
+
+def picture_lines(shown: Sequence[ToolImage]) -> str:
+    """Write one line a picture for a result's text: id, size, seed, caption."""
+    return "\n".join(
+        f"{number}. image_id={item.info.image_id} ({item.info.width}x{item.info.height}, "
+        f"seed {item.info.seed}): {item.info.caption}"
+        for number, item in enumerate(shown, start=1)
+    )
+
+
+def warning_lines(warnings: Sequence[str]) -> str:
+    """Write warnings for a result's text, each on its own line after the rest."""
+    return "".join(f"\nNote: {warning}" for warning in warnings)
+
+
+def _waiting(event: Queued) -> str:
+    if event.position == 0:
+        return "starting"
+    others = "1 request" if event.position == 1 else f"{event.position} requests"
+    return f"waiting for {others}, about {max(1, round(event.estimated_wait_s))} s"
+
+
+def _left(event: StepEvent, elapsed_s: float) -> str:
+    """Estimate the rest from the steps since the first, whose own duration is not known."""
+    if event.step < 2:
+        return ""
+    per_step = elapsed_s / (event.step - 1)
+    return f", about {max(1, round(per_step * (event.total - event.step)))} s left"
