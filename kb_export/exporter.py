@@ -29,6 +29,7 @@ class ExportReport:
         failed: (image_id, reason) of rows that were set aside.
         pending: rows that are still owed.
         problem: why the run ended early, if it did.
+        unchanged: pictures asked for that were there already; counted by the caller.
     """
 
     target: str
@@ -37,6 +38,7 @@ class ExportReport:
     failed: tuple[tuple[str, str], ...]
     pending: int
     problem: TargetUnavailable | None
+    unchanged: int = 0
 
 
 class Exporter:

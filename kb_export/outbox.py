@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from kb_export.errors import BadRecord
 from kb_export.record import KBRecord
 
 MAX_ATTEMPTS = 6
@@ -107,6 +108,9 @@ class Outbox:
                 "CREATE TABLE IF NOT EXISTS kb_exported (target TEXT, image_id TEXT, "
                 "record_id TEXT, record TEXT, exported_at REAL, PRIMARY KEY (target, image_id))"
             )
+            connection.execute(
+                "CREATE INDEX IF NOT EXISTS kb_exported_by_record ON kb_exported(record_id)"
+            )
 
     def enqueue(
         self, connection: sqlite3.Connection, target: str, records: Sequence[KBRecord]
@@ -167,23 +171,35 @@ class Outbox:
                 "ORDER BY due_at, rowid LIMIT ?",
                 (target, now, now, *_scope(image_ids), limit),
             ).fetchall()
-            connection.executemany(
-                "UPDATE kb_outbox SET owner = ?, leased_until = ? "
-                "WHERE target = ? AND image_id = ?",
-                [(owner, now + self._lease_s, target, row["image_id"]) for row in rows],
-            )
-        return [
-            Entry(
-                target=target,
-                image_id=row["image_id"],
-                operation=row["operation"],
-                record=KBRecord.from_json(row["record"]),
-                version=row["version"],
-                attempts=row["attempts"],
-                owner=owner,
-            )
-            for row in rows
-        ]
+            entries = []
+            for row in rows:
+                try:
+                    record = KBRecord.from_json(row["record"])
+                except BadRecord as error:
+                    # Written by another version; a new export writes it again.
+                    connection.execute(
+                        "UPDATE kb_outbox SET state = 'failed', reason = ? "
+                        "WHERE target = ? AND image_id = ?",
+                        (str(error), target, row["image_id"]),
+                    )
+                    continue
+                connection.execute(
+                    "UPDATE kb_outbox SET owner = ?, leased_until = ? "
+                    "WHERE target = ? AND image_id = ?",
+                    (owner, now + self._lease_s, target, row["image_id"]),
+                )
+                entries.append(
+                    Entry(
+                        target=target,
+                        image_id=row["image_id"],
+                        operation=row["operation"],
+                        record=record,
+                        version=row["version"],
+                        attempts=row["attempts"],
+                        owner=owner,
+                    )
+                )
+        return entries
 
     def exported(self, target: str) -> dict[str, str]:
         """Return what was acknowledged: record ids by image id."""
@@ -195,7 +211,13 @@ class Outbox:
 
     def renew(self, entry: Entry) -> bool:
         """Lengthen a lease; False if the row has gone to another owner meanwhile."""
-        return self._update(entry, "leased_until = ?", self._clock() + self._lease_s)
+        with self._database.transaction() as connection:
+            cursor = connection.execute(
+                "UPDATE kb_outbox SET leased_until = ? "
+                "WHERE target = ? AND image_id = ? AND owner = ?",
+                (self._clock() + self._lease_s, entry.target, entry.image_id, entry.owner),
+            )
+        return cursor.rowcount == 1
 
     def acknowledge(self, entry: Entry) -> bool:
         """Note that the target has what the entry says; False if the lease was lost.
@@ -346,15 +368,6 @@ class Outbox:
             "WHERE target = ? AND image_id = ? AND owner = ?",
             (entry.target, entry.image_id, entry.owner),
         )
-        return cursor.rowcount == 1
-
-    def _update(self, entry: Entry, assignment: str, value: float) -> bool:
-        with self._database.transaction() as connection:
-            cursor = connection.execute(
-                f"UPDATE kb_outbox SET {assignment} "
-                "WHERE target = ? AND image_id = ? AND owner = ?",
-                (value, entry.target, entry.image_id, entry.owner),
-            )
         return cursor.rowcount == 1
 
     def _free_orphans(self, connection: sqlite3.Connection, target: str) -> None:
