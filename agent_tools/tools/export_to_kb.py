@@ -1,0 +1,127 @@
+"""export_to_kb: put pictures with their captions into the shop's knowledge base."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from agent_tools.errors import AgentToolsError
+from agent_tools.results import ToolResult
+from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
+
+if TYPE_CHECKING:
+    from agent_tools.studio import Studio
+    from kb_export.exporter import ExportReport
+
+_NAMED = 50  # ids listed in a result; more are counted
+
+
+class ExportToKbArguments(Arguments):
+    """Which pictures. Where to is the owner's setting, never an agent's choice."""
+
+    image_ids: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=100)]],
+            Field(min_length=1, max_length=200),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Ids from earlier results. Leave out to export every finished picture.",
+    )
+
+
+class FailedPicture(BaseModel):
+    """A picture that the knowledge base will not take."""
+
+    image_id: str
+    reason: str
+
+
+class ExportToKbOutput(BaseModel):
+    """What was exported."""
+
+    target: str = Field(description="The knowledge base.")
+    exported: list[str] = Field(description="Ids of pictures that were sent now (at most 50).")
+    exported_count: int
+    unchanged_count: int = Field(description="Pictures that were there already, unchanged.")
+    failed: list[FailedPicture]
+    pending_count: int = Field(description="Pictures still waiting; export again to continue.")
+
+
+class ExportToKb(Tool):
+    """Deliver what is new, and nothing twice."""
+
+    name = "export_to_kb"
+    title = "Export to knowledge base"
+    description = (
+        "Put pictures with their captions, alternative texts and facts into the configured "
+        "knowledge base, so that search_kb and chatbots find them later. Pictures that are there "
+        "unchanged are not sent again, so calling it twice is harmless. Without image_ids every "
+        "finished picture of the gallery is exported (uploads and masks are not). Example: "
+        '{"image_ids": ["img_0123456789abcdef01234567"]}.'
+    )
+    Arguments = ExportToKbArguments
+    Output = ExportToKbOutput
+    open_world = True
+
+    async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
+        """Export on a thread, passing progress on; cancellation stops after one picture."""
+        asked: ExportToKbArguments = arguments
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[ProgressEvent | None] = asyncio.Queue()
+        stopped = threading.Event()
+
+        def report(done: int, total: int, what: str) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, ProgressEvent(done, total, what))
+
+        def export() -> ExportReport:
+            try:
+                return studio.knowledge.export(asked.image_ids, None, report, stopped.is_set)
+            finally:
+                loop.call_soon_threadsafe(events.put_nowait, None)
+
+        work = asyncio.create_task(asyncio.to_thread(export))
+        try:
+            while (event := await events.get()) is not None:
+                await progress(event)
+            outcome = await work
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        return _result(asked, outcome)
+
+
+def _result(asked: ExportToKbArguments, outcome: ExportReport) -> ToolResult:
+    sent = len(outcome.put)
+    if outcome.problem is not None:
+        raise AgentToolsError(
+            f"{outcome.problem.args[0]} {sent} sent, {outcome.pending} still queued; nothing "
+            "is lost.",
+            code=outcome.problem.code,
+            hint=outcome.problem.hint,
+            retryable=outcome.problem.retryable,
+            data={"exported": list(outcome.put[:_NAMED]), "pending_count": outcome.pending},
+        )
+    output = ExportToKbOutput(
+        target=outcome.target,
+        exported=list(outcome.put[:_NAMED]),
+        exported_count=sent,
+        unchanged_count=outcome.unchanged,
+        failed=[FailedPicture(image_id=i, reason=reason) for i, reason in outcome.failed[:_NAMED]],
+        pending_count=outcome.pending,
+    )
+    lines = [
+        f"Knowledge base: {output.target}. Exported now: {sent}. "
+        f"Already there, unchanged: {output.unchanged_count}."
+    ]
+    if output.exported:
+        more = f" and {sent - _NAMED} more" if sent > _NAMED else ""
+        lines.append(f"Exported: {', '.join(output.exported)}{more}.")
+    lines += [f"Not taken: {item.image_id}: {item.reason}" for item in output.failed]
+    if output.pending_count:
+        lines.append(f"Still waiting: {output.pending_count}. Export again to continue.")
+    return ToolResult(text="\n".join(lines), data=output)

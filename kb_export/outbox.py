@@ -1,0 +1,417 @@
+"""The outbox: what each knowledge base is still owed, in the gallery's own database.
+
+A row per target and picture holds the newest intent (put this record, or delete). Exporters lease
+rows for a while, deliver, and acknowledge; a crash anywhere means that the same row is leased
+again. What was delivered is kept beside it, so that nothing is sent twice.
+Pattern: https://microservices.io/patterns/data/transactional-outbox.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from kb_export.errors import BadRecord
+from kb_export.record import KBRecord
+
+MAX_ATTEMPTS = 6
+LEASE_S = 120.0
+BACKOFF_BASE_S = 0.5
+BACKOFF_CAP_S = 60.0
+
+
+class Database(Protocol):
+    """One SQLite connection that threads share; the gallery is one."""
+
+    connection: sqlite3.Connection
+    lock: threading.RLock
+
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Hold the lock, begin, and commit at the end or roll back on any error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One leased row: put `record`, or delete its picture.
+
+    Attributes:
+        version: grows whenever the intent changes; an acknowledgment counts for one version only.
+        attempts: failures so far.
+    """
+
+    target: str
+    image_id: str
+    operation: Literal["put", "delete"]
+    record: KBRecord
+    version: int
+    attempts: int
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStatus:
+    """How far one knowledge base is.
+
+    Attributes:
+        pending: rows still to deliver.
+        done: pictures that are there.
+        failed: rows set aside, as (image_id, reason).
+    """
+
+    target: str
+    pending: int
+    done: int
+    failed: tuple[tuple[str, str], ...]
+
+
+def full_jitter(attempts: int) -> float:
+    """Return seconds to wait before the next try: uniform below an exponential bound.
+
+    "Full jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    return random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0**attempts))
+
+
+class Outbox:
+    """Keep what is owed to targets. Several processes may share the database."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], float] = time.time,
+        lease_s: float = LEASE_S,
+        backoff: Callable[[int], float] = full_jitter,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._lease_s = lease_s
+        self._backoff = backoff
+        with database.transaction() as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS kb_outbox (target TEXT, image_id TEXT, operation TEXT, "
+                "record TEXT, record_id TEXT, version INTEGER, state TEXT, attempts INTEGER, "
+                "due_at REAL, owner TEXT, leased_until REAL, reason TEXT, "
+                "PRIMARY KEY (target, image_id))"
+            )
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS kb_exported (target TEXT, image_id TEXT, "
+                "record_id TEXT, record TEXT, exported_at REAL, PRIMARY KEY (target, image_id))"
+            )
+            connection.execute(
+                "CREATE INDEX IF NOT EXISTS kb_exported_by_record ON kb_exported(record_id)"
+            )
+
+    def enqueue(
+        self, connection: sqlite3.Connection, target: str, records: Sequence[KBRecord]
+    ) -> int:
+        """Owe `records` to `target`, inside the caller's transaction; return how many are new.
+
+        What is already there, or already waiting, changes nothing. A row that was set aside gets
+        another chance.
+        """
+        changed = 0
+        for record in records:
+            waiting = self._waiting(connection, target, record.image_id)
+            if waiting is None:
+                there = self._exported(connection, target, record.image_id)
+                if there is not None and there["record_id"] == record.record_id:
+                    continue
+            elif (waiting["operation"], waiting["record_id"], waiting["state"]) == (
+                "put",
+                record.record_id,
+                "pending",
+            ):
+                continue
+            self._owe(connection, target, "put", record)
+            changed += 1
+        return changed
+
+    def withdraw(
+        self, connection: sqlite3.Connection, target: str, image_ids: Sequence[str]
+    ) -> int:
+        """Owe `target` the removal of pictures; return how many it concerns.
+
+        The removal is a row of its own (a tombstone): it survives a crash like any other.
+        """
+        changed = 0
+        for image_id in image_ids:
+            known = self._waiting(connection, target, image_id) or self._exported(
+                connection, target, image_id
+            )
+            if known is not None:
+                self._owe(connection, target, "delete", KBRecord.from_json(known["record"]))
+                changed += 1
+        return changed
+
+    def lease(
+        self, target: str, owner: str, limit: int, image_ids: Sequence[str] | None = None
+    ) -> list[Entry]:
+        """Take up to `limit` due rows for `owner`; nobody else gets them until the lease ends.
+
+        Leases of processes on this machine that no longer live count as ended.
+        """
+        now = self._clock()
+        with self._database.transaction() as connection:
+            self._free_orphans(connection, target)
+            rows = connection.execute(
+                "SELECT * FROM kb_outbox WHERE target = ? AND state = 'pending' AND due_at <= ? "
+                "AND (owner IS NULL OR leased_until <= ?) "
+                "AND (? IS NULL OR image_id IN (SELECT value FROM json_each(?))) "
+                "ORDER BY due_at, rowid LIMIT ?",
+                (target, now, now, *_scope(image_ids), limit),
+            ).fetchall()
+            entries = []
+            for row in rows:
+                try:
+                    record = KBRecord.from_json(row["record"])
+                except BadRecord as error:
+                    # Written by another version; a new export writes it again.
+                    connection.execute(
+                        "UPDATE kb_outbox SET state = 'failed', reason = ? "
+                        "WHERE target = ? AND image_id = ?",
+                        (str(error), target, row["image_id"]),
+                    )
+                    continue
+                connection.execute(
+                    "UPDATE kb_outbox SET owner = ?, leased_until = ? "
+                    "WHERE target = ? AND image_id = ?",
+                    (owner, now + self._lease_s, target, row["image_id"]),
+                )
+                entries.append(
+                    Entry(
+                        target=target,
+                        image_id=row["image_id"],
+                        operation=row["operation"],
+                        record=record,
+                        version=row["version"],
+                        attempts=row["attempts"],
+                        owner=owner,
+                    )
+                )
+        return entries
+
+    def exported(self, target: str) -> dict[str, str]:
+        """Return what was acknowledged: record ids by image id."""
+        with self._database.lock:
+            rows = self._database.connection.execute(
+                "SELECT image_id, record_id FROM kb_exported WHERE target = ?", (target,)
+            ).fetchall()
+        return {row["image_id"]: row["record_id"] for row in rows}
+
+    def renew(self, entry: Entry) -> bool:
+        """Lengthen a lease; False if the row has gone to another owner meanwhile."""
+        with self._database.transaction() as connection:
+            cursor = connection.execute(
+                "UPDATE kb_outbox SET leased_until = ? "
+                "WHERE target = ? AND image_id = ? AND owner = ?",
+                (self._clock() + self._lease_s, entry.target, entry.image_id, entry.owner),
+            )
+        return cursor.rowcount == 1
+
+    def acknowledge(self, entry: Entry) -> bool:
+        """Note that the target has what the entry says; False if the lease was lost.
+
+        If the intent changed while it was being delivered, the row stays for the newer one.
+        """
+        with self._database.transaction() as connection:
+            if not self._release(connection, entry):
+                return False
+            connection.execute(
+                "DELETE FROM kb_outbox WHERE target = ? AND image_id = ? AND version = ?",
+                (entry.target, entry.image_id, entry.version),
+            )
+            if entry.operation == "delete":
+                connection.execute(
+                    "DELETE FROM kb_exported WHERE target = ? AND image_id = ?",
+                    (entry.target, entry.image_id),
+                )
+            else:
+                connection.execute(
+                    "INSERT OR REPLACE INTO kb_exported VALUES (?, ?, ?, ?, ?)",
+                    (
+                        entry.target,
+                        entry.image_id,
+                        entry.record.record_id,
+                        entry.record.to_json(),
+                        self._clock(),
+                    ),
+                )
+        return True
+
+    def release(self, entry: Entry) -> None:
+        """Give a row back as it was."""
+        with self._database.transaction() as connection:
+            self._release(connection, entry)
+
+    def fail(self, entry: Entry, reason: str, *, retryable: bool) -> bool:
+        """Note a failure: wait and try again, or set the row aside; True if set aside."""
+        attempts = entry.attempts + 1
+        set_aside = not retryable or attempts >= MAX_ATTEMPTS
+        with self._database.transaction() as connection:
+            if self._release(connection, entry):
+                connection.execute(
+                    "UPDATE kb_outbox SET state = ?, attempts = ?, due_at = ?, reason = ? "
+                    "WHERE target = ? AND image_id = ? AND version = ?",
+                    (
+                        "failed" if set_aside else "pending",
+                        attempts,
+                        self._clock() + self._backoff(attempts),
+                        reason[:300],
+                        entry.target,
+                        entry.image_id,
+                        entry.version,
+                    ),
+                )
+        return set_aside
+
+    def pending(self, target: str, image_ids: Sequence[str] | None = None) -> int:
+        """Return how many rows are still to deliver."""
+        with self._database.lock:
+            row = self._database.connection.execute(
+                "SELECT count(*) FROM kb_outbox WHERE target = ? AND state = 'pending' "
+                "AND (? IS NULL OR image_id IN (SELECT value FROM json_each(?)))",
+                (target, *_scope(image_ids)),
+            ).fetchone()
+        return int(row[0])
+
+    def next_due(self, target: str, image_ids: Sequence[str] | None = None) -> float | None:
+        """Return seconds until a row may be leased (0 = now), None if none waits for us."""
+        now = self._clock()
+        with self._database.lock:
+            row = self._database.connection.execute(
+                "SELECT min(due_at) FROM kb_outbox WHERE target = ? AND state = 'pending' "
+                "AND (owner IS NULL OR leased_until <= ?) "
+                "AND (? IS NULL OR image_id IN (SELECT value FROM json_each(?)))",
+                (target, now, *_scope(image_ids)),
+            ).fetchone()
+        return None if row[0] is None else max(0.0, float(row[0]) - now)
+
+    def status(self) -> list[TargetStatus]:
+        """Return how far every target is, in order of their names."""
+        with self._database.lock:
+            connection = self._database.connection
+            done = dict(
+                connection.execute("SELECT target, count(*) FROM kb_exported GROUP BY target")
+            )
+            rows = connection.execute(
+                "SELECT target, image_id, state, reason FROM kb_outbox ORDER BY rowid"
+            ).fetchall()
+        return [
+            TargetStatus(
+                target=target,
+                pending=sum(r["target"] == target and r["state"] == "pending" for r in rows),
+                done=done.get(target, 0),
+                failed=tuple(
+                    (r["image_id"], r["reason"])
+                    for r in rows
+                    if r["target"] == target and r["state"] == "failed"
+                ),
+            )
+            for target in sorted({*done, *(r["target"] for r in rows)})
+        ]
+
+    def _owe(
+        self,
+        connection: sqlite3.Connection,
+        target: str,
+        operation: Literal["put", "delete"],
+        record: KBRecord,
+    ) -> None:
+        # A lease in force stays: its owner's acknowledgment frees the row for the new version.
+        connection.execute(
+            "INSERT INTO kb_outbox VALUES (?, ?, ?, ?, ?, 1, 'pending', 0, ?, NULL, NULL, NULL) "
+            "ON CONFLICT (target, image_id) DO UPDATE SET operation = excluded.operation, "
+            "record = excluded.record, record_id = excluded.record_id, version = version + 1, "
+            "state = 'pending', attempts = 0, due_at = excluded.due_at, reason = NULL",
+            (
+                target,
+                record.image_id,
+                operation,
+                record.to_json(),
+                record.record_id,
+                self._clock(),
+            ),
+        )
+
+    def _waiting(
+        self, connection: sqlite3.Connection, target: str, image_id: str
+    ) -> sqlite3.Row | None:
+        return _one(
+            connection,
+            "SELECT * FROM kb_outbox WHERE target = ? AND image_id = ?",
+            (target, image_id),
+        )
+
+    def _exported(
+        self, connection: sqlite3.Connection, target: str, image_id: str
+    ) -> sqlite3.Row | None:
+        return _one(
+            connection,
+            "SELECT * FROM kb_exported WHERE target = ? AND image_id = ?",
+            (target, image_id),
+        )
+
+    def _release(self, connection: sqlite3.Connection, entry: Entry) -> bool:
+        cursor = connection.execute(
+            "UPDATE kb_outbox SET owner = NULL, leased_until = NULL "
+            "WHERE target = ? AND image_id = ? AND owner = ?",
+            (entry.target, entry.image_id, entry.owner),
+        )
+        return cursor.rowcount == 1
+
+    def _free_orphans(self, connection: sqlite3.Connection, target: str) -> None:
+        owners = connection.execute(
+            "SELECT DISTINCT owner FROM kb_outbox WHERE target = ? AND owner IS NOT NULL", (target,)
+        ).fetchall()
+        for (owner,) in owners:
+            if _is_gone(owner):
+                connection.execute(
+                    "UPDATE kb_outbox SET owner = NULL, leased_until = NULL WHERE owner = ?",
+                    (owner,),
+                )
+
+
+def new_owner() -> str:
+    """Return an owner's id: machine, process, and a random part for this exporter."""
+    return f"{socket.gethostname()}|{os.getpid()}|{uuid.uuid4().hex[:12]}"
+
+
+def _is_gone(owner: str) -> bool:
+    """Tell whether an owner is a process of this machine that has ended.
+
+    A wrong "no" only means that the lease runs its time; a wrong "yes" (another container with
+    this host's name) that a record is put twice, which changes nothing at the target.
+    """
+    host, _, rest = owner.partition("|")
+    process = rest.partition("|")[0]
+    # On Windows os.kill(pid, 0) is no question but a signal.
+    if os.name != "posix" or host != socket.gethostname() or not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _scope(image_ids: Sequence[str] | None) -> tuple[str | None, str | None]:
+    listed = None if image_ids is None else json.dumps(list(image_ids))
+    return listed, listed
+
+
+def _one(connection: sqlite3.Connection, query: str, values: tuple[str, str]) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(query, values).fetchone()
+    return row
