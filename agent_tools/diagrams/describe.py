@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-MAX_ALT = 300
+MAX_ALT = 250  # IPTC Photo Metadata Standard, Alt Text (Accessibility)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,14 @@ class Description:
     """What a diagram shows.
 
     Attributes:
-        title: as the source gives it, or "".
+        noun: what kind of diagram, "Flowchart".
+        title: as given, or as the source has it, or "".
         alt: at most `MAX_ALT` characters.
         long_description: everything, one fact a line.
         labels: the words in it, for tags and search.
     """
 
+    noun: str
     title: str
     alt: str
     long_description: str
@@ -51,14 +53,15 @@ def describe(kind: str, model: dict[str, Any], title: str = "") -> Description:
     for index, line in enumerate(facts.lines):
         rest = len(facts.lines) - index
         more = f"; and {rest} more"
-        if len(alt) + len(separator) + len(line) + (len(more) if rest > 1 else 1) > MAX_ALT:
+        reserve = len(more) + 1 if rest > 1 else 1
+        if len(alt) + len(separator) + len(line) + reserve > MAX_ALT:
             alt += more if index else ""
             break
         alt += separator + line
         separator = "; "
-    long = "\n".join([f"{head} with {facts.counts}.", *(f"- {line}." for line in facts.lines)])
+    long = "\n".join([f"{head} with {facts.counts}.", *map(_sentence, facts.lines)])
     labels = tuple(dict.fromkeys(label for label in facts.labels if label))
-    return Description(title, alt[: MAX_ALT - 1] + ".", long, labels)
+    return Description(facts.noun, title, _sentence(alt[: MAX_ALT - 1]), long, labels)
 
 
 def plain(text: str) -> str:
@@ -105,11 +108,12 @@ def _node_label(node: dict[str, Any]) -> str:
 
 def _arrow(edge: dict[str, Any]) -> str:
     if edge.get("type") == "arrow_open":
-        return "--"
-    return "<->" if str(edge.get("type", "")).startswith("double") else "->"
+        return "—"
+    return "↔" if str(edge.get("type", "")).startswith("double") else "→"
 
 
-_ARROWS = {0: "->", 1: "-->", 3: "-x", 4: "--x", 5: "->", 6: "-->", 24: "-)", 25: "--)"}
+_CALLS = {0, 3, 5, 24, 33}
+_REPLIES = {1, 4, 6, 25, 34}  # dashed
 _BLOCKS = {
     10: "Loop", 12: "If", 13: "Else", 15: "Optional", 19: "In parallel", 20: "And",
     27: "Critical", 28: "Option", 30: "Break", 32: "In parallel",
@@ -121,22 +125,22 @@ _NOTE = 2
 def _sequence(model: dict[str, Any]) -> _Facts:
     order = model.get("actorOrder") or list(model["actors"])
     names = {k: plain(model["actors"][k].get("description") or k) for k in order}
-    lines, count, depth = [], 0, 0
+    lines, count = [], 0
     for message in model["messages"]:
         kind = message.get("type", 0)
         said = message.get("message")
         text = plain(said) if isinstance(said, str) else ""
         if kind in _BLOCK_ENDS:
-            depth -= 1
+            lines.append("End")
         elif kind in _BLOCKS:
             lines.append(f"{_BLOCKS[kind]} {text}".strip() if text else _BLOCKS[kind])
         elif kind == _NOTE:
             at = message.get("from")
             lines.append(f"Note at {names.get(at, at)}: {text}")
-        elif kind in _ARROWS or (message.get("from") and message.get("to") and text):
+        elif kind in _CALLS or kind in _REPLIES:
             count += 1
             sender, receiver = (names.get(message[k], message[k]) for k in ("from", "to"))
-            arrow = "replies to" if kind in (1, 4, 6, 25) else "to"
+            arrow = "replies to" if kind in _REPLIES else "to"
             lines.append(f"{count}. {sender} {arrow} {receiver}: {text}")
     counts = _listed([_count(len(names), "participant"), _count(count, "message")])
     return _Facts("Sequence diagram", counts, lines, list(names.values()))
@@ -186,7 +190,7 @@ def _state(model: dict[str, Any]) -> _Facts:
                 groups[node["id"]] = names[node["id"]]
     states = [k for k, v in names.items() if v not in ("start", "end") and k not in groups]
     lines = [
-        f"{names[e['start']]} -> {names[e['end']]}" + _in_brackets(e.get("label"))
+        f"{names[e['start']]} → {names[e['end']]}" + _in_brackets(e.get("label"))
         for e in model["edges"]
         if e["start"] in names and e["end"] in names
     ]
@@ -198,7 +202,7 @@ def _state(model: dict[str, Any]) -> _Facts:
     for node in model["nodes"]:
         if node.get("shape") == "note":
             lines.append(f"Note: {plain(node.get('label') or '')}")
-    arrows = sum(1 for line in lines if " -> " in line)
+    arrows = sum(1 for line in lines if " → " in line)
     counts = [_count(len(states) + len(groups), "state"), _count(arrows, "transition")]
     return _Facts("State diagram", _listed(counts), lines, [names[s] for s in (*states, *groups)])
 
@@ -314,6 +318,10 @@ def _listed(items: Sequence[str]) -> str:
     if len(items) < 2:
         return "".join(items)
     return ", ".join(items[:-1]) + " and " + items[-1]
+
+
+def _sentence(line: str) -> str:
+    return line if line.endswith((".", "!", "?", "…")) else line + "."
 
 
 def _in_brackets(label: str | None) -> str:

@@ -7,7 +7,7 @@ never the machine's fonts, so the same diagram gives the same bytes everywhere.
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -30,9 +30,7 @@ _INVISIBLE = frozenset(
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Return the width in pixels of one line of `text` at font size `size`."""
-    return sum(
-        _font(path).getlength(run) for path, run in _runs(text, bold)
-    ) * (size / _MEASURE_AT)
+    return sum(_font(path).getlength(run) for path, run in _runs(text, bold)) * (size / _MEASURE_AT)
 
 
 def missing_characters(text: str) -> str:
@@ -42,7 +40,7 @@ def missing_characters(text: str) -> str:
     return "".join(c for c in seen if not c.isspace() and ord(c) not in known)
 
 
-@lru_cache(maxsize=None)
+@cache
 def coverage(path: Path) -> frozenset[int]:
     """Return the code points that a font file has glyphs for.
 
@@ -90,6 +88,6 @@ def _runs(text: str, bold: bool) -> list[tuple[Path, str]]:
     ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _font(path: Path) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), _MEASURE_AT)

@@ -23,7 +23,7 @@ _SHAPES: dict[Shape, tuple[str, str]] = {
     "cylinder": ("[(", ")]"),
 }
 _ARROWS: dict[LineStyle, str] = {"solid": "-->", "dashed": "-.->", "thick": "==>"}
-_UNSAFE = frozenset("\"#`<>&;:{}[]()|\\*_~$%")
+_UNSAFE = frozenset('"#`<>&;:{}[]()|\\*_~$%')
 
 
 class _Model(BaseModel):

@@ -8,11 +8,12 @@ its own, which gives its exact place, and once in its real color on nothing.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageChops
 
 from agent_tools.diagrams import svg
 from agent_tools.diagrams.raster import rasterize
@@ -22,7 +23,6 @@ MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3 (AA) for text of normal size
 _SHAPES = frozenset(
     svg.tag(n) for n in ("path", "rect", "circle", "ellipse", "line", "polygon", "polyline", "use")
 )
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,25 @@ def inspect_labels(root: Element, theme: Theme, scale: float = 1.0) -> list[Labe
     return [label for _, label in _inspect(root, theme, scale)]
 
 
-def make_legible(root: Element, theme: Theme) -> None:
-    """Give every label enough contrast and knock out the lines that run behind it."""
+def make_legible(root: Element, theme: Theme) -> list[Label]:
+    """Give every label enough contrast and knock out the lines that run behind it.
+
+    Returns:
+        The labels as they are now.
+    """
+    labels = []
     for element, label in _inspect(root, theme, 1.0):
-        color = label.color
         if label.contrast < MIN_CONTRAST:
             choices = (theme.ink, theme.paper, "#000000", "#ffffff")
             color = next(
                 (c for c in choices if contrast(c, label.background) >= MIN_CONTRAST),
                 max(choices, key=lambda c: contrast(c, label.background)),
             )
+            label = replace(label, color=color, contrast=contrast(color, label.background))
+        labels.append(label)
         svg.set_style(
             element,
-            fill=color,
+            fill=label.color,
             fill_opacity="1",
             paint_order="stroke",
             stroke=label.background,
@@ -67,18 +73,20 @@ def make_legible(root: Element, theme: Theme) -> None:
             stroke_linejoin="round",
             stroke_dasharray="none",
         )
+    return labels
 
 
 def content_box(root: Element, theme: Theme) -> tuple[float, float, float, float]:
     """Return the box of everything that is drawn, in user units: x, y, width, height."""
     x, y, _, _ = svg.view_box(root)
-    image = np.asarray(rasterize(svg.to_text(root), background=theme.paper).convert("RGB"))
-    drawn = (image.astype(np.int16) - np.array(_rgb(theme.paper))).__abs__().max(axis=2) > 2
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    if rows.size == 0:
+    scale = 0.5  # to within two units, which is far less than the padding
+    image = rasterize(svg.to_text(root), scale=scale, background=theme.paper).convert("RGB")
+    paper = Image.new("RGB", image.size, theme.paper)
+    box = ImageChops.difference(image, paper).convert("L").point(lambda v: 255 * (v > 2)).getbbox()
+    if box is None:
         return x, y, 1.0, 1.0
-    left, top = float(columns[0]), float(rows[0])
-    return x + left, y + top, float(columns[-1]) + 1 - left, float(rows[-1]) + 1 - top
+    left, top, right, bottom = (edge / scale for edge in box)
+    return x + left, y + top, right - left, bottom - top
 
 
 def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, Label]]:
@@ -94,11 +102,15 @@ def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, L
         rasterize(svg.to_text(behind), scale=scale, background=theme.paper).convert("RGB")
     )
     x0, y0, _, _ = svg.view_box(root)
+    all_rows, all_columns = np.nonzero(numbers)
+    order = np.argsort(numbers[all_rows, all_columns], kind="stable")
+    all_rows, all_columns = all_rows[order], all_columns[order]
+    ends = np.searchsorted(numbers[all_rows, all_columns], np.arange(1, len(elements) + 2))
     found = []
-    for number, element in enumerate(elements, start=1):
-        rows, columns = np.nonzero(numbers == number)
+    for index, element in enumerate(elements):
+        rows, columns = (a[ends[index] : ends[index + 1]] for a in (all_rows, all_columns))
         if rows.size == 0:
-            continue
+            continue  # not drawn: an empty cell, a hidden duplicate
         box = (
             x0 + float(columns.min()) / scale,
             y0 + float(rows.min()) / scale,
@@ -116,9 +128,7 @@ def _numbers(root: Element, scale: float) -> NDArray[np.uint32]:
     """Return an array with the number of the text (from 1) that covers each pixel, else 0."""
     tree = _only_texts(root)
     for number, element in enumerate(svg.texts(tree), start=1):
-        svg.set_style(
-            element, fill=f"#{number:06x}", stroke="none", fill_opacity="1", opacity="1"
-        )
+        svg.set_style(element, fill=f"#{number:06x}", stroke="none", fill_opacity="1", opacity="1")
     image = np.asarray(rasterize(svg.to_text(tree), scale=scale, smooth=False)).astype(np.uint32)
     red, green, blue, alpha = (image[:, :, channel] for channel in range(4))
     return np.where(alpha == 255, (red << 16) | (green << 8) | blue, 0).astype(np.uint32)

@@ -9,6 +9,7 @@ merman's own metrics clip labels that are drawn in another font.
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 import merman
@@ -43,6 +44,7 @@ class MermaidRenderer:
         }
         services = merman.MermanEngineServices().with_text_measurer(_Measurer())
         self._engine = merman.MermanEngine(json.dumps(options), services)
+        self.version = f"merman {version('merman')}"
 
     def parse(self, text: str) -> dict[str, Any]:
         """Return the diagram's meaning: nodes, edges, messages... as merman names them."""

@@ -38,3 +38,10 @@ def rasterize(
     image = Image.open(io.BytesIO(bytes(data)), formats=("PNG",))
     image.load()
     return image.convert("RGBA")
+
+
+def resvg_version() -> str:
+    """Return the rasterizer's version, for recipes."""
+    import resvg_py
+
+    return str(resvg_py.__resvg_version__)

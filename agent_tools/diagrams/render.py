@@ -17,7 +17,7 @@ from agent_tools.diagrams.describe import describe, plain
 from agent_tools.diagrams.errors import DiagramTooLarge
 from agent_tools.diagrams.legibility import Label
 from agent_tools.diagrams.mermaid import MermaidRenderer
-from agent_tools.diagrams.raster import rasterize
+from agent_tools.diagrams.raster import rasterize, resvg_version
 from agent_tools.diagrams.source import Source
 from agent_tools.diagrams.theme import THEMES, Theme, ThemeName
 
@@ -47,18 +47,20 @@ class Drawing:
     svg: str
     source: str
     kind: str
+    noun: str
     title: str
     alt: str
     long_description: str
     words: tuple[str, ...]
     labels: tuple[Label, ...]
     size: tuple[float, float]
+    renderer: str
     notes: tuple[str, ...]
 
 
-def render(text: str, *, title: str = "", aspect: Aspect = "auto", theme: ThemeName = "light") -> (
-    Drawing
-):  # fmt: skip
+def render(
+    text: str, *, title: str = "", aspect: Aspect = "auto", theme: ThemeName = "light"
+) -> Drawing:
     """Draw Mermaid text.
 
     Args:
@@ -83,7 +85,7 @@ def render(text: str, *, title: str = "", aspect: Aspect = "auto", theme: ThemeN
     drawn, root = _best_shape(renderer, prepared, palette, aspect)
     description = describe(prepared.kind, model, heading)
     svg.add_canvas(root, palette, heading, PADDING)
-    legibility.make_legible(root, palette)
+    labels = legibility.make_legible(root, palette)
     _, _, width, height = svg.view_box(root)
     notes = list(prepared.notes)
     scale = min(SCALE, MAX_SIDE / max(width, height))
@@ -99,12 +101,14 @@ def render(text: str, *, title: str = "", aspect: Aspect = "auto", theme: ThemeN
         svg=text_svg,
         source=drawn,
         kind=prepared.kind,
+        noun=description.noun,
         title=heading,
         alt=description.alt,
         long_description=description.long_description,
         words=description.labels,
-        labels=tuple(legibility.inspect_labels(root, palette)),
+        labels=tuple(labels),
         size=(width, height),
+        renderer=f"{renderer.version}, resvg {resvg_version()}",
         notes=tuple(notes),
     )
 
@@ -139,9 +143,7 @@ def _laid_out(renderer: MermaidRenderer, text: str, theme: Theme) -> Element:
             hint="Shorten the labels, or split it into an overview and detail diagrams.",
             data={"width": round(width), "height": round(height)},
         )
-    svg.set_view_box(
-        root, x - _MARGIN, y - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN
-    )
+    svg.set_view_box(root, x - _MARGIN, y - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN)
     svg.set_view_box(root, *legibility.content_box(root, theme))
     return root
 

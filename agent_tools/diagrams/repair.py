@@ -68,9 +68,7 @@ def _locate(
     return low, len(text) - len(text.lstrip()) + 1
 
 
-def _candidates(
-    source: Source, lines: list[str], index: int, message: str
-) -> Iterator[list[str]]:
+def _candidates(source: Source, lines: list[str], index: int, message: str) -> Iterator[list[str]]:
     """Yield texts with one likely mistake mended, most likely first."""
     text = lines[index]
     changed: list[str] = []

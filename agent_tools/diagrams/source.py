@@ -163,9 +163,7 @@ def turned(source: Source, to: str) -> str:
     return "\n".join(lines)
 
 
-_IGNORED = (
-    "Configuration inside the diagram text was ignored; use the theme and aspect arguments."
-)
+_IGNORED = "Configuration inside the diagram text was ignored; use the theme and aspect arguments."
 
 
 def _blank(text: str) -> str:
@@ -182,7 +180,9 @@ def _kind(text: str) -> str:
             return HEADERS[word]
         by_lower = {header.lower(): header for header in HEADERS}
         near = by_lower.get(word.lower()) or by_lower.get(word.lower() + "diagram")
-        suggestion = near or next((h for h in HEADERS if word.lower().startswith(h[:5].lower())), "")
+        suggestion = near or next(
+            (h for h in HEADERS if word.lower().startswith(h[:5].lower())), ""
+        )
         raise DiagramSyntaxError(
             f"Line {number}, column 1: '{word[:40]}' does not begin a diagram that can be drawn.",
             hint=(f"Did you mean '{suggestion}'? " if suggestion else "")

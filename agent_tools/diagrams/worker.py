@@ -83,9 +83,7 @@ def main() -> None:
     _limit_resources()
     job = json.loads(sys.stdin.buffer.read())
     try:
-        drawing = render(
-            job["text"], title=job["title"], aspect=job["aspect"], theme=job["theme"]
-        )
+        drawing = render(job["text"], title=job["title"], aspect=job["aspect"], theme=job["theme"])
         answer: dict[str, Any] = {"drawing": _facts(drawing)}
     except DiagramError as error:
         answer = {"error": error_to_json(error)}
@@ -118,8 +116,7 @@ def _facts(drawing: Drawing) -> dict[str, Any]:
 def _drawing(facts: dict[str, Any]) -> Drawing:
     image = Image.open(io.BytesIO(base64.b64decode(facts.pop("png"))), formats=("PNG",))
     image.load()
-    labels = tuple(
-        Label(**{**label, "box": tuple(label["box"])}) for label in facts.pop("labels")
-    )
-    tuples = {name: tuple(facts.pop(name)) for name in ("words", "size", "notes")}
-    return Drawing(image=image, labels=labels, **tuples, **facts)
+    labels = tuple(Label(**{**label, "box": tuple(label["box"])}) for label in facts.pop("labels"))
+    for name in ("words", "size", "notes"):
+        facts[name] = tuple(facts[name])
+    return Drawing(image=image, labels=labels, **facts)
