@@ -1,0 +1,153 @@
+"""From Mermaid text to a finished picture, in this process.
+
+`worker.draw` runs this in a process of its own with limits; call that one from a server.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+from xml.etree.ElementTree import Element
+
+from PIL import Image
+
+from agent_tools.diagrams import legibility, repair, source, svg
+from agent_tools.diagrams.describe import describe, plain
+from agent_tools.diagrams.errors import DiagramTooLarge
+from agent_tools.diagrams.legibility import Label
+from agent_tools.diagrams.mermaid import MermaidRenderer
+from agent_tools.diagrams.raster import rasterize, resvg_version
+from agent_tools.diagrams.source import Source
+from agent_tools.diagrams.theme import THEMES, Theme, ThemeName
+
+Aspect = Literal["auto", "wide", "tall", "square"]
+SCALE = 2.0
+PADDING = 28.0
+MAX_SIDE = 4000  # pixels of the finished picture
+MAX_DRAWING = 7000.0  # user units; beyond, text would be too small to read anyway
+_RATIOS: dict[Aspect, float] = {"auto": 4 / 3, "wide": 16 / 9, "tall": 3 / 4, "square": 1.0}
+_MARGIN = 80.0  # room to find what reaches over the edge of the laid-out box
+_CHAT_BUBBLE = 900.0  # user units; wider drawings are shown smaller there
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A finished diagram.
+
+    Attributes:
+        image: "RGB", `SCALE` pixels per user unit unless that would pass `MAX_SIDE`.
+        svg: the same picture, sanitized, text as text.
+        source: the Mermaid text that was drawn, with the chosen direction.
+        labels: every text with its box in user units and its contrast.
+        size: width and height in user units.
+    """
+
+    image: Image.Image
+    svg: str
+    source: str
+    kind: str
+    noun: str
+    title: str
+    alt: str
+    long_description: str
+    words: tuple[str, ...]
+    labels: tuple[Label, ...]
+    size: tuple[float, float]
+    renderer: str
+    notes: tuple[str, ...]
+
+
+def render(
+    text: str, *, title: str = "", aspect: Aspect = "auto", theme: ThemeName = "light"
+) -> Drawing:
+    """Draw Mermaid text.
+
+    Args:
+        text: one of the nine kinds in `source.KINDS`.
+        title: drawn above; the text's own title if empty.
+        aspect: the shape to come close to; "auto" keeps the text's direction unless the
+            picture would be a ribbon.
+        theme: the palette.
+
+    Raises:
+        DiagramError: with line and column for syntax, with the limit for size.
+    """
+    prepared = source.prepare(text)
+    palette = THEMES[theme]
+    renderer = MermaidRenderer(palette)
+    problem = repair.explain(renderer, prepared)
+    if problem is not None:
+        raise problem
+    model = renderer.parse(prepared.text)
+    heading = plain(title) or prepared.title or plain(str(model.get("title") or ""))
+    prepared = source.without_title(prepared)
+    drawn, root = _best_shape(renderer, prepared, palette, aspect)
+    description = describe(prepared.kind, model, heading)
+    svg.add_canvas(root, palette, heading, PADDING)
+    labels = legibility.make_legible(root, palette)
+    _, _, width, height = svg.view_box(root)
+    notes = list(prepared.notes)
+    scale = min(SCALE, MAX_SIDE / max(width, height))
+    if width > 2 * _CHAT_BUBBLE:
+        notes.append(
+            f"The picture is {width / height:.1f} times as wide as high and its text will be "
+            "small in a chat; fewer nodes or another aspect would help."
+        )
+    text_svg = svg.to_text(root)
+    image = rasterize(text_svg, scale=scale, background=palette.paper).convert("RGB")
+    return Drawing(
+        image=image,
+        svg=text_svg,
+        source=drawn,
+        kind=prepared.kind,
+        noun=description.noun,
+        title=heading,
+        alt=description.alt,
+        long_description=description.long_description,
+        words=description.labels,
+        labels=tuple(labels),
+        size=(width, height),
+        renderer=f"{renderer.version}, resvg {resvg_version()}",
+        notes=tuple(notes),
+    )
+
+
+def _best_shape(
+    renderer: MermaidRenderer, prepared: Source, theme: Theme, aspect: Aspect
+) -> tuple[str, Element]:
+    own = source.direction(prepared)
+    first = source.turned(prepared, own) if own else prepared.text
+    root = _laid_out(renderer, first, theme)
+    if not source.can_turn(prepared):
+        return first, root
+    if aspect == "auto" and own and 0.5 <= _ratio(root) <= 2.2:
+        return first, root
+    other = source.turned(prepared, "LR" if (own or "TB") == "TB" else "TB")
+    turned = _laid_out(renderer, other, theme)
+    wanted = math.log(_RATIOS[aspect])
+    return min(
+        ((first, root), (other, turned)),
+        key=lambda choice: abs(math.log(_ratio(choice[1])) - wanted),
+    )
+
+
+def _laid_out(renderer: MermaidRenderer, text: str, theme: Theme) -> Element:
+    root = svg.sanitized(renderer.svg(text), theme)
+    svg.title_chips(root, theme)
+    x, y, width, height = svg.view_box(root)
+    if max(width, height) > MAX_DRAWING:
+        raise DiagramTooLarge(
+            f"The diagram would be {width:.0f} by {height:.0f} units; at most {MAX_DRAWING:.0f} "
+            "are drawn.",
+            hint="Shorten the labels, or split it into an overview and detail diagrams.",
+            data={"width": round(width), "height": round(height)},
+        )
+    svg.set_view_box(root, x - _MARGIN, y - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN)
+    svg.set_view_box(root, *legibility.content_box(root, theme))
+    return root
+
+
+def _ratio(root: Element) -> float:
+    _, _, width, height = svg.view_box(root)
+    return width / height

@@ -1,0 +1,131 @@
+"""The exact line of a syntax error, and how to write it instead, checked before it is said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from agent_tools.diagrams.errors import DiagramSyntaxError
+from agent_tools.diagrams.mermaid import MermaidRenderer
+from agent_tools.diagrams.source import Source
+
+_SHAPED = re.compile(
+    r"(?P<id>[\w.-]+)(?P<open>\[\(|\(\[|\[\[|\(\(|\{\{|\[|\(|\{)(?P<text>.*?)"
+    r"(?P<close>\)\]|\]\)|\]\]|\)\)|\}\}|\]|\)|\})(?=\s*(?:$|;|:::|-|=|&|<|o-|x-))"
+)
+_RESERVED = re.compile(r"\bend\b(?=\s*(?:$|[-=\[\(\{;]))")
+
+
+def explain(renderer: MermaidRenderer, source: Source) -> DiagramSyntaxError | None:
+    """Return what is wrong with the text and how to mend it, or None if it parses."""
+    found = renderer.first_error(source.text)
+    if found is None:
+        return None
+    message, line, column, exact = found
+    lines = source.text.split("\n")
+    if not exact:
+        line, column = _locate(renderer, lines, message, line, column)
+    line = min(max(line, 1), len(lines))
+    while line > 1 and not lines[line - 1].strip():
+        line -= 1  # "unexpected end of input" is about the last line that says something
+        column = len(lines[line - 1]) + 1
+    text = lines[line - 1]
+    data: dict[str, object] = {"line": line, "column": column, "text": text, "reason": message}
+    hint = _hint(message)
+    for candidate in _candidates(source, lines, line - 1, message):
+        left = renderer.first_error("\n".join(candidate))
+        if left is None:
+            changed = next(
+                (c for c, old in zip(candidate, lines, strict=False) if c != old), candidate[-1]
+            )
+            data["suggestion"] = changed.strip()
+            data["corrected_source"] = "\n".join(candidate)
+            hint = f"Write that line as: {changed.strip()}"
+            break
+    return DiagramSyntaxError(
+        f"Line {line}, column {column}: {message}. The line is: {text.strip()[:200]}",
+        hint=hint,
+        data=data,
+    )
+
+
+def _locate(
+    renderer: MermaidRenderer, lines: list[str], message: str, line: int, column: int
+) -> tuple[int, int]:
+    """Find the shortest beginning of the text that already has this error."""
+    low, high = 1, len(lines)
+    while low < high:
+        middle = (low + high) // 2
+        found = renderer.first_error("\n".join(lines[:middle]) + "\n")
+        if found is not None and found[0] == message:
+            high = middle
+        else:
+            low = middle + 1
+    found = renderer.first_error("\n".join(lines[:low]) + "\n")
+    if found is None or found[0] != message:
+        return line, column
+    text = lines[low - 1]
+    return low, len(text) - len(text.lstrip()) + 1
+
+
+def _candidates(source: Source, lines: list[str], index: int, message: str) -> Iterator[list[str]]:
+    """Yield texts with one likely mistake mended, most likely first."""
+    text = lines[index]
+    changed: list[str] = []
+    if source.kind in ("flowchart", "mindmap"):
+        changed.append(_quoted(text))
+    if source.kind in ("flowchart", "state"):
+        changed.append(re.sub(r"(?<![-.=<])(?:->|=>|→)(?!>)", "-->", text))
+        changed.append(_RESERVED.sub("End", text))
+    if source.kind == "flowchart":
+        changed.append(re.sub(r"(?<=\w)\s*--(?![->.ox])\s*(?=\w+\s*$)", " --- ", text))
+        changed.append(_closed(text))
+        changed.append(_quoted(_closed(text)))
+        changed.append(_quoted(re.sub(r"(?<![-.=<])(?:->|=>|→)(?!>)", "-->", text)))
+    if source.kind == "sequence":
+        changed.append(re.sub(r"(--?>>?|--?[x)])\s*([\w]+)\s+(?=[^:\s])", r"\1\2: ", text))
+        changed.append(re.sub(r"(--?>>?|--?[x)])\s*([\w]+)\s*$", r"\1\2: ok", text))
+    if source.kind == "pie":
+        changed.append(re.sub(r'^(\s*)"?([^":]+?)"?\s*:\s*([\d.]+)\s*%?\s*$', r'\1"\2" : \3', text))
+    if source.kind == "er":
+        changed.append(re.sub(r"(--|\.\.)o(?=\s)", r"\1o{", text))
+        changed.append(text.rstrip() + " : relates")
+    if source.kind == "mindmap" and index > 0:
+        changed.append("  " + text)
+    for new in dict.fromkeys(changed):
+        if new != text:
+            yield [*lines[:index], new, *lines[index + 1 :]]
+    body = [line for line in lines if line.strip()]
+    if re.search(r'expected "?end|EOF|end of input|Unclosed|missing', message, re.IGNORECASE):
+        yield [*body, "end"]
+        yield [*body, "}"]
+
+
+def _quoted(text: str) -> str:
+    """Put the labels of a line between quotes, with what Mermaid reads as markup escaped."""
+
+    def quote(match: re.Match[str]) -> str:
+        inner = match["text"].strip()
+        if inner.startswith('"') and inner.endswith('"') and inner.count('"') == 2:
+            return match.group()
+        inner = inner.strip('"').replace('"', "#quot;")
+        return f'{match["id"]}{match["open"]}"{inner}"{match["close"]}'
+
+    return _SHAPED.sub(quote, text)
+
+
+def _closed(text: str) -> str:
+    """Close a bracket that is still open where the next arrow begins."""
+    return re.sub(r"([\w.-]+\[)([^\]\"]*?)\s+(-->|---|-\.->|==>)", r"\1\2] \3", text)
+
+
+def _hint(message: str) -> str:
+    if "quote" in message:
+        return 'Put the label between double quotes, e.g. A["Price (net)"].'
+    if 'expected "end"' in message:
+        return "Close every subgraph, loop, alt and opt with a line 'end'."
+    if "date" in message.lower():
+        return "Write dates as the dateFormat says, e.g. 2026-01-31."
+    if "one root" in message:
+        return "Indent every other line deeper than the root."
+    return "Mend that line and call draw_diagram again with the whole text."

@@ -1,0 +1,292 @@
+"""The laid-out SVG made safe and ours: allow-listed, one font, labels inline, titles on chips.
+
+Everything that is not on the lists below is dropped: scripts, foreignObject, images, links,
+event handlers, remote references, at-rules. What is left fetches nothing and runs nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from agent_tools.diagrams import fonts
+from agent_tools.diagrams.errors import DiagramError
+from agent_tools.diagrams.theme import Theme
+
+SVG = "http://www.w3.org/2000/svg"
+_XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
+_XML_SPACE = "{http://www.w3.org/XML/1998/namespace}space"
+_LABEL = "foreignobject-label-"
+
+_TAGS = frozenset(
+    "svg g path rect circle ellipse line polygon polyline text tspan defs marker style "
+    "linearGradient stop symbol use clipPath title desc".split()  # noqa: SIM905
+)
+_ATTRIBUTES = frozenset(
+    "id class style transform d x y x1 y1 x2 y2 dx dy cx cy r rx ry width height points viewBox "
+    "preserveAspectRatio overflow offset fill fill-opacity fill-rule clip-rule stroke stroke-width "
+    "stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin stroke-opacity stop-color "
+    "stop-opacity opacity refX refY markerWidth markerHeight markerUnits orient marker-start "
+    "marker-mid marker-end gradientUnits gradientTransform font-size font-weight font-style "
+    "text-anchor dominant-baseline alignment-baseline transform-origin role aria-roledescription "
+    "visibility display clip-path".split()  # noqa: SIM905
+)  # fmt: skip
+_REFERRED = tuple(f"{{{SVG}}}{n}" for n in ("marker", "linearGradient", "symbol", "clipPath"))
+_BAD_VALUE = re.compile(
+    r"javascript|vbscript|data:|expression|@import|\\|url\(\s*['\"]?(?!#)", re.IGNORECASE
+)
+_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+# Fonts are ours; a shadow costs more pixels than it is worth.
+_DROPPED_PROPERTIES = frozenset(("font-family", "filter", "cursor", "animation", "behavior"))
+_DEFAULTS = frozenset(("clip-path:none", "mask:none", "transform:none"))
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
+_REFERENCE = re.compile(r"url\(#([^)]+)\)")
+
+ElementTree.register_namespace("", SVG)
+
+
+def sanitized(svg: str, theme: Theme) -> Element:
+    """Parse and allow-list an SVG; labels that hide behind `use` are put in place.
+
+    Raises:
+        DiagramError: if it is not well-formed SVG, or carries a document type.
+    """
+    if "<!DOCTYPE" in svg or "<!ENTITY" in svg:
+        raise DiagramError("The renderer produced an SVG with a document type.", hint="Simplify.")
+    try:
+        root = ElementTree.fromstring(svg)
+    except ElementTree.ParseError as error:
+        raise DiagramError(
+            f"The renderer produced a damaged SVG: {error}.", hint="Simplify the diagram."
+        ) from None
+    _inline_labels(root)
+    _clean(root)
+    _remove_unused(root)
+    root.set("font-family", f"{fonts.FAMILY}, '{fonts.FALLBACK_FAMILY}', sans-serif")
+    root.set("color", theme.group_border)
+    root.attrib.pop("style", None)
+    for label in root.iter(tag("g")):
+        if _has_class(label, "edgeLabel"):
+            for chip in label.iter(tag("rect")):
+                if chip.get("fill") != "none":
+                    chip.set("rx", "4")
+                    set_style(chip, fill=theme.paper)
+    for marker in root.iter(tag("marker")):
+        for shape in marker.iter():
+            if shape.get("fill") == "white":
+                shape.set("fill", theme.paper)
+    return root
+
+
+def to_text(root: Element) -> str:
+    """Return the SVG as text; the same tree gives the same text."""
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def view_box(root: Element) -> tuple[float, float, float, float]:
+    """Return (x, y, width, height) in user units."""
+    x, y, width, height = (float(part) for part in root.get("viewBox", "0 0 100 100").split())
+    return x, y, width, height
+
+
+def set_view_box(root: Element, x: float, y: float, width: float, height: float) -> None:
+    """Show this part of the drawing, at one pixel per unit."""
+    root.set("viewBox", f"{x:.2f} {y:.2f} {width:.2f} {height:.2f}")
+    root.set("width", f"{width:.2f}")
+    root.set("height", f"{height:.2f}")
+
+
+def texts(root: Element) -> list[Element]:
+    """Return the text elements that say something, in drawing order."""
+    return [e for e in root.iter(tag("text")) if "".join(e.itertext()).strip()]
+
+
+def text_of(element: Element) -> str:
+    """Return what a text element says, lines joined by spaces."""
+    return " ".join(" ".join(element.itertext()).split())
+
+
+def set_style(element: Element, **properties: str) -> None:
+    """Set style properties on an element and what is inside it; nothing can override them."""
+    for each in element.iter():
+        style = dict(_declarations(each.get("style", "")))
+        for name, value in properties.items():
+            name = name.replace("_", "-")
+            each.attrib.pop(name, None)
+            style[name] = f"{value} !important"
+        each.set("style", ";".join(f"{name}:{value}" for name, value in style.items()))
+
+
+def tag(name: str) -> str:
+    """Return an element name with the SVG namespace."""
+    return f"{{{SVG}}}{name}"
+
+
+def title_chips(root: Element, theme: Theme) -> None:
+    """Put cluster titles top left on a filled chip, drawn after the edges that cross them."""
+    parents = {child: parent for parent in root.iter() for child in parent}
+    for label in [e for e in root.iter(tag("g")) if _has_class(e, "cluster-label")]:
+        cluster = parents.get(label)
+        if cluster is None or _has_class(cluster, "statediagram-cluster"):
+            continue  # a composite state has a title bar of its own
+        frame = cluster.find(tag("rect"))
+        size = next((e for e in label.iter(tag("rect"))), None)
+        if frame is None or size is None or not text_of(label):
+            continue
+        x, y = (float(frame.get(name, "0")) for name in ("x", "y"))
+        width, height = (float(size.get(name, "0")) for name in ("width", "height"))
+        cluster.remove(label)
+        label.set("transform", f"translate({x + 14:.2f},{y + 5:.2f})")
+        chip = Element(tag("rect"))
+        for name, value in (("x", -6.0), ("y", 0.0), ("width", width + 12), ("height", height)):
+            chip.set(name, f"{value:.2f}")
+        chip.set("rx", "5")
+        chip.set("style", f"fill:{theme.group} !important;stroke:none !important")
+        label.insert(0, chip)
+        for text in label.iter(tag("text")):
+            set_style(text, font_weight="600")
+        layer = cluster
+        while not _has_class(layer, "clusters") and layer in parents:
+            layer = parents[layer]
+        parents.get(layer, root).append(label)
+
+
+def add_canvas(root: Element, theme: Theme, title: str, padding: float) -> None:
+    """Frame the drawing: paper behind it, padding around it, a title above it if given."""
+    x, y, width, height = view_box(root)
+    lines = _fold(title, 22, max(width, 320)) if title else []
+    top = len(lines) * 30 + (14 if lines else 0)
+    need = max([width, *(fonts.text_width(line, 22, bold=True) for line in lines)])
+    x -= (need - width) / 2 + padding
+    y -= top + padding
+    width, height = need + 2 * padding, height + top + 2 * padding
+    set_view_box(root, x, y, width, height)
+    paper = Element(tag("rect"), {"x": f"{x:.2f}", "y": f"{y:.2f}"})
+    paper.set("width", f"{width:.2f}")
+    paper.set("height", f"{height:.2f}")
+    paper.set("style", f"fill:{theme.paper} !important;stroke:none !important")
+    for index, line in enumerate(lines):
+        heading = ElementTree.SubElement(root, tag("text"))
+        heading.text = line
+        heading.set("x", f"{x + width / 2:.2f}")
+        heading.set("y", f"{y + padding + 22 + 30 * index:.2f}")
+        heading.set("text-anchor", "middle")
+        set_style(heading, fill=theme.ink, font_size="22px", font_weight="600", stroke="none")
+    root.insert(0, paper)
+
+
+def _inline_labels(root: Element) -> None:
+    labels = {e.get("id"): e for e in root.iter(tag("g")) if _LABEL in e.get("id", "")}
+    for parent in list(root.iter()):
+        for index, child in enumerate(list(parent)):
+            href = child.get("href") or child.get(_XLINK_HREF) or ""
+            source = labels.get(href[1:])
+            inner = source.find(tag("svg")) if source is not None else None
+            if child.tag != tag("use") or inner is None:
+                continue
+            group = Element(tag("g"))
+            x, y = (float(child.get(n, "0")) + float(inner.get(n, "0")) for n in ("x", "y"))
+            if x or y:
+                group.set("transform", f"translate({x:.4f},{y:.4f})")
+            group.extend(copy.deepcopy(list(inner)))
+            parent[index] = group
+    for parent in list(root.iter(tag("defs"))):
+        for child in list(parent):
+            if child.get("id") in labels:
+                parent.remove(child)
+
+
+def _clean(element: Element) -> None:
+    for child in list(element):
+        name = child.tag.removeprefix(f"{{{SVG}}}") if isinstance(child.tag, str) else ""
+        if name == "a":
+            child.tag, name = tag("g"), "g"
+        if child.tag != tag(name) or name not in _TAGS or (name == "defs" and len(child) == 0):
+            element.remove(child)
+        elif name == "style":
+            child.text = _clean_css(child.text or "")
+            child.attrib.clear()
+        else:
+            _clean(child)
+    for name, value in list(element.attrib.items()):
+        if name in ("href", _XLINK_HREF):
+            keep = value.startswith("#")
+        elif name == _XML_SPACE:
+            keep = value == "preserve"
+        else:
+            keep = name in _ATTRIBUTES and not _BAD_VALUE.search(value)
+        if not keep:
+            del element.attrib[name]
+        elif name == "d":
+            element.set(name, _LONG_NUMBER.sub(lambda m: f"{float(m.group()):.2f}", value))
+        elif name == "style":
+            pairs = [f"{k}:{v}" for k, v in _declarations(value)]
+            element.set(name, ";".join(pair for pair in pairs if pair not in _DEFAULTS))
+
+
+def _remove_unused(root: Element) -> None:
+    """Drop markers, gradients and rules that nothing refers to: two thirds of the file."""
+    used = {e.get("href", "")[1:] for e in root.iter()} | {
+        name
+        for e in root.iter()
+        for value in e.attrib.values()
+        for name in _REFERENCE.findall(value)
+    }
+    classes = {name for e in root.iter() for name in e.get("class", "").split()}
+    for style in root.iter(tag("style")):
+        used |= set(_REFERENCE.findall(style.text or ""))
+        rules = []
+        for selectors, body in _RULE.findall(style.text or ""):
+            kept = [
+                selector.strip()
+                for selector in selectors.split(",")
+                if set(re.findall(r"\.([\w-]+)", selector)) <= classes
+            ]
+            if kept:
+                rules.append(f"{','.join(kept)}{{{body}}}")
+        style.text = "".join(rules)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in _REFERRED and child.get("id") not in used:
+                parent.remove(child)
+
+
+def _clean_css(css: str) -> str:
+    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
+    css = re.sub(r"@[^{};]*(\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}|;)", "", css)
+    rules = []
+    for selector, body in _RULE.findall(css):
+        if _BAD_VALUE.search(selector) or "<" in selector:
+            continue
+        kept = ";".join(f"{name}:{value}" for name, value in _declarations(body))
+        if kept:
+            rules.append(f"{selector.strip()}{{{kept}}}")
+    return "".join(rules)
+
+
+def _declarations(text: str) -> Iterator[tuple[str, str]]:
+    for part in text.split(";"):
+        name, colon, value = part.partition(":")
+        name, value = name.strip().lower(), value.strip()
+        # Slightly transparent text has less contrast than it seems; it is drawn in full.
+        faded = name == "opacity" and re.match(r"0?\.[5-9]", value)
+        if colon and value and name not in _DROPPED_PROPERTIES and not _BAD_VALUE.search(value):
+            yield name, "1" if faded else value
+
+
+def _fold(text: str, size: float, limit: float) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and fonts.text_width(longer, size, bold=True) <= limit:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _has_class(element: Element, name: str) -> bool:
+    return name in element.get("class", "").split()

@@ -1,0 +1,122 @@
+"""Drawing in a process of its own: whatever a diagram does there, the server goes on.
+
+The renderer is native code that runs on text from strangers. Its own limits are on; beyond them
+this process has a clock, a memory limit and a processor limit, and is killed when one is passed.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from PIL import Image
+
+from agent_tools.diagrams.errors import DiagramError, DiagramTimeout, DiagramTooLarge
+from agent_tools.diagrams.errors import from_json as error_from_json
+from agent_tools.diagrams.errors import to_json as error_to_json
+from agent_tools.diagrams.legibility import Label
+from agent_tools.diagrams.render import Aspect, Drawing, render
+from agent_tools.diagrams.theme import ThemeName
+
+TIMEOUT_S = 30.0
+CPU_S = 20
+MEMORY_BYTES = 2_000_000_000
+
+
+def draw(
+    text: str,
+    *,
+    title: str = "",
+    aspect: Aspect = "auto",
+    theme: ThemeName = "light",
+    timeout_s: float = TIMEOUT_S,
+) -> Drawing:
+    """Draw Mermaid text in a separate process; see `render.render` for the arguments.
+
+    Blocks for 0.5 to 3 seconds; run it in a thread from async code.
+
+    Raises:
+        DiagramError: as `render` does; DiagramTimeout after `timeout_s` seconds.
+    """
+    job = json.dumps({"text": text, "title": title, "aspect": aspect, "theme": theme})
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-P", "-c", "from agent_tools.diagrams.worker import main; main()"]
+    try:
+        finished = subprocess.run(
+            command,
+            input=job.encode(),
+            capture_output=True,
+            timeout=timeout_s,
+            env=environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise DiagramTimeout(
+            f"Drawing took longer than {timeout_s:g} seconds and was stopped.",
+            hint="Split the diagram into smaller ones.",
+        ) from None
+    if finished.returncode != 0:
+        raise DiagramTooLarge(
+            "Drawing needed more memory or time than one diagram may have, and was stopped.",
+            hint="Split the diagram into smaller ones.",
+            data={"exit_status": finished.returncode},
+        )
+    answer = json.loads(finished.stdout)
+    if "error" in answer:
+        raise error_from_json(answer["error"])
+    return _drawing(answer["drawing"])
+
+
+def main() -> None:
+    """Read a job from standard input, write the drawing or the error to standard output."""
+    _limit_resources()
+    job = json.loads(sys.stdin.buffer.read())
+    try:
+        drawing = render(job["text"], title=job["title"], aspect=job["aspect"], theme=job["theme"])
+        answer: dict[str, Any] = {"drawing": _facts(drawing)}
+    except DiagramError as error:
+        answer = {"error": error_to_json(error)}
+    sys.stdout.write(json.dumps(answer))
+
+
+def _limit_resources() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows: the clock in `draw` still holds
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _facts(drawing: Drawing) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    drawing.image.save(buffer, "PNG", compress_level=1)
+    facts = {
+        name: getattr(drawing, name)
+        for name in Drawing.__slots__
+        if name not in ("image", "labels")
+    }
+    facts["labels"] = [asdict(label) for label in drawing.labels]
+    facts["png"] = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return facts
+
+
+def _drawing(facts: dict[str, Any]) -> Drawing:
+    image = Image.open(io.BytesIO(base64.b64decode(facts.pop("png"))), formats=("PNG",))
+    image.load()
+    labels = tuple(Label(**{**label, "box": tuple(label["box"])}) for label in facts.pop("labels"))
+    for name in ("words", "size", "notes"):
+        facts[name] = tuple(facts[name])
+    return Drawing(image=image, labels=labels, **facts)

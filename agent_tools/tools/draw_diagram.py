@@ -1,0 +1,170 @@
+"""Draw a diagram exactly: Mermaid text or a small graph in, picture, source and words out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from agent_tools.diagrams.graph import Graph, to_mermaid
+from agent_tools.diagrams.source import KINDS, MAX_CHARACTERS
+from agent_tools.gallery import NewImage
+from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
+from agent_tools.results import ImageInfo, ToolResult
+from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
+
+if TYPE_CHECKING:
+    from agent_tools.diagrams.render import Drawing
+    from agent_tools.studio import Studio
+
+MODEL = "mermaid"
+_MAX_TAGS = 10
+
+
+class DrawDiagramArguments(Arguments):
+    """What to draw."""
+
+    source: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_CHARACTERS,
+        description="Mermaid text: flowchart, sequenceDiagram, classDiagram, stateDiagram-v2, "
+        "erDiagram, gantt, pie, mindmap or timeline. Either this or graph. Plain labels: no "
+        "links, icons, HTML or configuration; put labels with brackets between double quotes.",
+    )
+    graph: Graph | None = Field(
+        default=None,
+        description="Nodes, edges and groups instead of Mermaid text. Either this or source.",
+    )
+    title: str = Field(
+        default="", max_length=120, description="Heading; the source's own title if empty."
+    )
+    aspect: Literal["auto", "wide", "tall", "square"] = Field(
+        default="auto",
+        description="Shape to come close to: the direction (left to right or top to bottom) is "
+        "chosen by it. auto keeps the source's direction unless the picture would be a ribbon.",
+    )
+    theme: Literal["light", "dark"] = Field(default="light", description="Colors.")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> DrawDiagramArguments:
+        if (self.source is None) == (self.graph is None):
+            raise ValueError("give either 'source' (Mermaid text) or 'graph', not both, not none")
+        return self
+
+
+class DrawDiagramOutput(BaseModel):
+    """The diagram and everything that is in it."""
+
+    images: list[ImageInfo] = Field(description="One picture.")
+    kind: str = Field(description=f"One of: {', '.join(KINDS)}.")
+    title: str
+    source: str = Field(description="The Mermaid text drawn; change it and call again to edit.")
+    alt: str = Field(description="Exact alternative text, from the diagram's structure.")
+    long_description: str = Field(description="Everything the picture says, one fact a line.")
+    warnings: list[str]
+
+
+class DrawDiagram(Tool):
+    """Diagrams whose structure and text are exact."""
+
+    name = "draw_diagram"
+    title = "Draw diagram"
+    description = (
+        "Draw a diagram from Mermaid text or from a graph of nodes and edges: flowchart, sequence, "
+        "class, state, entity-relationship, gantt, pie, mind map or timeline. Structure and text "
+        "come out exactly as written; nothing is painted by a model. Use it for processes, "
+        "architectures, plans and shares; for photos and products use generate_image. Returns the "
+        "image id, a small copy, the Mermaid source and an exact description. A syntax error names "
+        "line and column and, where it can, the corrected line: mend it and call again. Example: "
+        '{"source": "flowchart LR\\n  cart[Cart] --> pay{Paid?}\\n  pay -->|yes| ship[Ship]\\n'
+        '  pay -->|no| cart", "title": "Checkout"}.'
+    )
+    Arguments = DrawDiagramArguments
+    Output = DrawDiagramOutput
+
+    async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
+        """Compile, draw in a process of its own, mark, keep, and report."""
+        from agent_tools.diagrams.worker import draw
+
+        asked: DrawDiagramArguments = arguments
+        text = to_mermaid(asked.graph) if asked.graph is not None else str(asked.source)
+        await progress(ProgressEvent(0, 1, "Drawing the diagram"))
+        drawing = await asyncio.to_thread(
+            draw, text, title=asked.title, aspect=asked.aspect, theme=asked.theme
+        )
+        new = await asyncio.to_thread(_new_image, asked, drawing)
+        record = (await asyncio.to_thread(studio.keep, [new]))[0]
+        await progress(ProgressEvent(1, 1, "Diagram drawn"))
+        shown = await asyncio.to_thread(studio.show, record)
+        output = DrawDiagramOutput(
+            images=[shown.info],
+            kind=drawing.kind,
+            title=record.title,
+            source=drawing.source,
+            alt=record.alt,
+            long_description=record.long_description,
+            warnings=list(drawing.notes),
+        )
+        return ToolResult(text=_text(output), data=output, images=(shown,))
+
+
+def _new_image(asked: DrawDiagramArguments, drawing: Drawing) -> NewImage:
+    from kb_export.captions import clean
+
+    noun = drawing.noun
+    title = clean(drawing.title, 80) or noun
+    words = [clean(word, 60) for word in drawing.words]
+    about = ", ".join(word for word in words if word)
+    subject = f"{noun} of {title}" if drawing.title else noun
+    caption = clean(f"{subject}: {about}" if about else subject, 399).rstrip(".") + "."
+    alt = clean(drawing.alt, 250)
+    long_description = "\n".join(clean(line) for line in drawing.long_description.split("\n"))
+    recipe: dict[str, Any] = {
+        "tool": DrawDiagram.name,
+        "arguments": asked.model_dump(mode="json", exclude_defaults=True),
+        "renderer": drawing.renderer,
+        "kind": drawing.kind,
+        "source": drawing.source,
+        "svg": drawing.svg,
+    }
+    xmp = xmp_packet(
+        caption=caption,
+        alt=alt,
+        source_type="drawn",
+        creator_tool=f"agent-tools {DrawDiagram.name}",
+        recipe_hash=recipe_sha256(recipe),
+    )
+    return NewImage(
+        data=marked_png(drawing.image, xmp),
+        media_type="image/png",
+        width=drawing.image.width,
+        height=drawing.image.height,
+        model=MODEL,
+        tool=DrawDiagram.name,
+        kind="diagram",
+        title=title,
+        caption=caption,
+        alt=alt,
+        long_description=long_description,
+        use_when=clean(f"Someone asks how {title} works or fits together: {about}", 250),
+        tags=("diagram", drawing.kind, *(w.lower() for w in words if w))[:_MAX_TAGS],
+        recipe=recipe,
+        metadata={"diagram_kind": drawing.kind},
+        notes=drawing.notes,
+    )
+
+
+def _text(output: DrawDiagramOutput) -> str:
+    image = output.images[0]
+    lines = [
+        f"Drew {image.image_id}: {output.title}, {image.width}x{image.height} pixels.",
+        f"Caption: {image.caption}",
+        f"Alt text: {output.alt}",
+        output.long_description,
+        "Mermaid source, to change it call draw_diagram again:",
+        output.source,
+    ]
+    lines += [f"Warning: {warning}" for warning in output.warnings]
+    return "\n".join(lines)
