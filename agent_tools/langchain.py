@@ -59,7 +59,7 @@ class ImageToolkit(BaseToolkit):
         return [StudioTool(tool, self._studio, self._loop) for tool in self._studio.tools.values()]
 
     def close(self) -> None:
-        """Cancel running calls, stop the background loop, close a studio opened here. Idempotent."""
+        """Cancel running calls and close a studio opened here. Idempotent."""
         if self._owns_studio and self._loop.running:
             self._loop.submit(self._studio.close()).result()
         self._loop.stop()

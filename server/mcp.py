@@ -236,10 +236,11 @@ def serve_stdio(settings: Settings) -> None:
     """
     configure_logging(settings.log_level)
     studio = Studio.open(settings)
-    asyncio.run(_serve_stdio(studio))
+    asyncio.run(run_stdio(studio))
 
 
-async def _serve_stdio(studio: Studio) -> None:
+async def run_stdio(studio: Studio) -> None:
+    """Serve an open studio over stdin and stdout and close it; see `serve_stdio`."""
     warm_up = WarmUp(studio)
     server = build_server(studio, on_listed=lambda: warm_up.start(_ANSWER_FIRST_S))
     stop = asyncio.Event()
