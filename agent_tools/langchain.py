@@ -16,7 +16,6 @@ from concurrent.futures import Future
 from typing import Any, Literal, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
-from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, BaseToolkit, ToolException
 from pydantic import PrivateAttr, ValidationError
 
@@ -107,21 +106,19 @@ class StudioTool(BaseTool):
         self._studio = studio
         self._loop = loop
 
-    def _run(self, config: RunnableConfig, **arguments: Any) -> tuple[Content, dict[str, Any]]:
+    def _run(self, **arguments: Any) -> tuple[Content, dict[str, Any]]:
         """Call the tool and wait; progress is dispatched from the calling thread."""
         events: queue.SimpleQueue[ProgressEvent | None] = queue.SimpleQueue()
         future = self._loop.submit(self._call(arguments, events.put))
         future.add_done_callback(lambda _: events.put(None))
         try:
             while (event := events.get()) is not None:
-                dispatch_custom_event(PROGRESS_EVENT, _event_data(event), config=config)
+                dispatch_custom_event(PROGRESS_EVENT, _event_data(event))
             return future.result()
         finally:
             future.cancel()  # an interrupt while waiting stops the work
 
-    async def _arun(
-        self, config: RunnableConfig, **arguments: Any
-    ) -> tuple[Content, dict[str, Any]]:
+    async def _arun(self, **arguments: Any) -> tuple[Content, dict[str, Any]]:
         """Call the tool; progress is dispatched in the caller's event loop."""
         here = asyncio.get_running_loop()
         events: asyncio.Queue[ProgressEvent | None] = asyncio.Queue()
@@ -133,7 +130,7 @@ class StudioTool(BaseTool):
         future.add_done_callback(lambda _: forward(None))
         try:
             while (event := await events.get()) is not None:
-                await adispatch_custom_event(PROGRESS_EVENT, _event_data(event), config=config)
+                await adispatch_custom_event(PROGRESS_EVENT, _event_data(event))
             return future.result()
         finally:
             future.cancel()
