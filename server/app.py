@@ -25,6 +25,7 @@ from server.auth import AccessPolicy, Guard, error_response
 from server.images import image_routes
 from server.logs import configure_logging, current_request_id
 from server.mcp import build_server
+from server.shutdown import close_within, leave_now
 from server.warm_up import WarmUp
 
 logger = logging.getLogger(__name__)
@@ -63,14 +64,13 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
         return JSONResponse(body, status_code=503, headers={"Retry-After": "2"})
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with server.session_manager.run():
             warm_up.start()
             try:
                 yield
             finally:
-                await warm_up.stop()
-                await studio.close()
+                app.state.closed = await close_within(studio, warm_up)
 
     return Starlette(
         routes=[
@@ -132,6 +132,8 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
     logger.info("Stopped")
+    if not getattr(app.state, "closed", True):
+        leave_now()
 
 
 def _listen(host: str, port: int) -> socket.socket:

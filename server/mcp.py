@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -28,6 +27,7 @@ from agent_tools.studio import Studio
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
 from server import content
 from server.logs import configure_logging, current_request_id, new_request_id, request
+from server.shutdown import close_within, leave_now
 from server.warm_up import WarmUp
 
 logger = logging.getLogger(__name__)
@@ -245,20 +245,23 @@ async def run_stdio(studio: Studio) -> None:
     server = build_server(studio, on_listed=lambda: warm_up.start(_ANSWER_FIRST_S))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def on_signal(*_: object) -> None:
+        if stop.is_set():
+            leave_now()  # asked twice
+        loop.call_soon_threadsafe(stop.set)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        signal.signal(number, on_signal)
     logger.info("Serving MCP over stdio", extra={"fields": {"model": studio.settings.model}})
     serving = asyncio.create_task(server.run_stdio_async())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    await warm_up.stop()
-    await studio.close()
+    closed = await close_within(studio, warm_up)
     logger.info("Stopped")
-    if serving.done():
-        stopping.cancel()
-        serving.result()
-        return
-    # A thread waits in read() for the client's next line, and nothing else can wake it: leave
-    # without it. Everything that must last was committed or closed above.
-    logging.shutdown()
-    os._exit(0)
+    if not closed or not serving.done():
+        # After a signal a thread still waits in read() for the client's next line, and nothing
+        # else can wake it. Everything that must last is committed.
+        leave_now()
+    stopping.cancel()
+    serving.result()
