@@ -75,6 +75,30 @@ class ToolResult:
     images: tuple[ToolImage, ...] = ()
 
 
+INLINE_LIMIT = 700_000
+
+
+def within_inline_limit(
+    images: tuple[ToolImage, ...], limit: int = INLINE_LIMIT
+) -> tuple[tuple[ToolImage, ...], tuple[ToolImage, ...]]:
+    """Split pictures into those whose thumbnails fit into one result, and the rest.
+
+    Args:
+        images: most important first.
+        limit: characters of base64 in all; hosts refuse results of more than 1 MB.
+    """
+    used = 0
+    shown, left_out = [], []
+    for image in images:
+        size = 4 * ((len(image.thumbnail) + 2) // 3)
+        if used + size <= limit:
+            used += size
+            shown.append(image)
+        else:
+            left_out.append(image)
+    return tuple(shown), tuple(left_out)
+
+
 def image_info(record: ImageRecord, public_url: str | None = None) -> ImageInfo:
     """Describe a gallery record as every door does."""
     return ImageInfo(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from agent_tools.settings import Settings
     from engine.engine import Engine
 
+_SHOWN_PROBLEMS = 10
+
 
 class Studio:
     """Hold what the tools work with.
@@ -86,7 +88,7 @@ class Studio:
         tool = self.tools.get(name)
         if tool is None:
             raise NotFound(
-                f"There is no tool '{name}'.", hint=f"Tools: {', '.join(sorted(self.tools))}."
+                f"There is no tool '{name[:80]}'.", hint=f"Tools: {', '.join(sorted(self.tools))}."
             )
         try:
             checked = tool.Arguments.model_validate(dict(arguments))
@@ -121,14 +123,19 @@ class Studio:
 def explain_arguments(tool: Tool, error: ValidationError) -> InvalidArguments:
     """Turn pydantic's report into one sentence per wrong argument."""
     problems = []
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or "arguments"
+    items = error.errors(include_url=False)
+    # A hostile caller can send thousands of long names; the answer stays short and valid UTF-8.
+    for item in items[:_SHOWN_PROBLEMS]:
+        where = ".".join(str(part) for part in item["loc"])[:80] or "arguments"
+        where = where.encode("utf-8", "replace").decode()
         if item["type"] == "extra_forbidden":
             problems.append(f"'{where}' is not an argument of {tool.name}")
         elif item["type"] == "missing":
             problems.append(f"'{where}' is missing")
         else:
             problems.append(f"'{where}': {item['msg']} (got {str(item['input'])[:80]!r})")
+    if len(items) > _SHOWN_PROBLEMS:
+        problems.append(f"and {len(items) - _SHOWN_PROBLEMS} more")
     allowed = ", ".join(tool.Arguments.model_fields)
     return InvalidArguments(
         "; ".join(problems) + ".",

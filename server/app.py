@@ -1,0 +1,150 @@
+"""The HTTP server: MCP at /mcp, pictures at /images, health at /healthz and /readyz."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+import agent_tools
+from agent_tools.errors import AgentToolsError
+from agent_tools.settings import Settings
+from agent_tools.studio import Studio
+from server.auth import AccessPolicy, Guard, error_response
+from server.images import image_routes
+from server.logs import configure_logging, current_request_id
+from server.mcp import build_server
+from server.shutdown import close_within, leave_now
+from server.warm_up import WarmUp
+
+logger = logging.getLogger(__name__)
+
+GRACE_S = 10
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> Starlette:
+    """Build the HTTP application of a studio. Its lifespan loads the model and closes the studio.
+
+    Args:
+        studio: what the tools work with.
+        warm_up: told to start with the application.
+        host: the address it will listen on; decides who may call.
+
+    Raises:
+        BadSettings: if others could reach it without a token, or settings contradict each other.
+    """
+    policy = AccessPolicy.for_bind(studio.settings, host)
+    server = build_server(studio)
+    # The guard checks Host and Origin for all routes, so the SDK's own check, which knows fewer
+    # names, is off. The SDK bounds the body of a message to 4 MiB.
+    security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    mcp_app = server.streamable_http_app(transport_security=security, host=host)
+
+    async def healthy(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": agent_tools.__version__})
+
+    async def ready(_: Request) -> Response:
+        body: dict[str, str] = {"status": warm_up.state}
+        if warm_up.error_code:
+            body["code"] = warm_up.error_code
+        if warm_up.state == "ready":
+            return JSONResponse(body)
+        return JSONResponse(body, status_code=503, headers={"Retry-After": "2"})
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with server.session_manager.run():
+            warm_up.start()
+            try:
+                yield
+            finally:
+                app.state.closed = await close_within(studio, warm_up)
+
+    return Starlette(
+        routes=[
+            *mcp_app.routes,
+            *image_routes(studio),
+            Route("/healthz", healthy, methods=["GET"]),
+            Route("/readyz", ready, methods=["GET"]),
+        ],
+        middleware=[Middleware(Guard, policy=policy)],
+        exception_handlers={HTTPException: _http_error, Exception: _fault},
+        lifespan=lifespan,
+    )
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _HTTP_CODES.get(error.status_code, "http_error")
+    return error_response(error.status_code, code, error.detail)
+
+
+async def _fault(_: Request, error: Exception) -> Response:
+    logger.error("A request failed unexpectedly", exc_info=error)
+    hint = f"Tell the server's operator the request id {current_request_id()}."
+    return error_response(500, "internal", "The server has a fault.", hint)
+
+
+def serve_http(settings: Settings, host: str, port: int) -> None:
+    """Serve HTTP until SIGTERM or SIGINT; running calls get 10 seconds to finish.
+
+    Args:
+        settings: a token is needed to listen on anything but loopback.
+        host: address or name to listen on.
+        port: 0 takes a free one; the log line "Serving HTTP" says which.
+
+    Raises:
+        BadSettings: if others could reach it without a token.
+        AgentToolsError: if the address cannot be listened on or the data directory not used.
+    """
+    configure_logging(settings.log_level)
+    AccessPolicy.for_bind(settings, host)
+    listener = _listen(host, port)
+    studio = Studio.open(settings)
+    app = build_app(studio, WarmUp(studio), host=host)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=GRACE_S,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    logger.info("Serving HTTP", extra={"fields": {"url": url, "model": settings.model}})
+    # After its clean end uvicorn raises the signal once more, for a handler of ours to swallow.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+    logger.info("Stopped")
+    if not getattr(app.state, "closed", True):
+        leave_now()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=128)
+    except OSError as error:
+        raise AgentToolsError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}.",
+            code="address",
+            hint="Choose another port, or end the program that uses this one.",
+        ) from None

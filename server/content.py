@@ -1,0 +1,118 @@
+"""A tool's result as MCP content: text, thumbnails, links, structured data.
+
+Hosts keep only one half of a result (some the text, some the structured content), so each half is
+complete on its own; settings switch each part off for hosts that mishandle it.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from mcp.types import (
+    CallToolResult,
+    ContentBlock,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+)
+from pydantic import BaseModel
+
+from agent_tools.errors import AgentToolsError
+from agent_tools.results import ToolImage, ToolResult, within_inline_limit
+from agent_tools.settings import Settings
+
+ERROR_META = "agent-tools/error"
+# Schema keywords whose values are data, not schemas.
+_DATA_KEYWORDS = ("default", "examples", "enum", "const", "required")
+
+
+def published_schema(model: type[BaseModel], *, output: bool = False) -> dict[str, Any]:
+    """Return the JSON schema of `model` without pydantic's generated titles, which cost tokens."""
+    schema = model.model_json_schema(mode="serialization" if output else "validation")
+    cleaned: dict[str, Any] = _without_titles(schema)
+    return cleaned
+
+
+def _without_titles(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_titles(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    cleaned: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        if key in _DATA_KEYWORDS:
+            cleaned[key] = value
+        elif key in ("properties", "$defs"):
+            cleaned[key] = {name: _without_titles(schema) for name, schema in value.items()}
+        else:
+            cleaned[key] = _without_titles(value)
+    return cleaned
+
+
+def success(result: ToolResult, settings: Settings) -> CallToolResult:
+    """Shape a tool's result for an MCP client as `settings` say."""
+    text = result.text
+    blocks: list[ContentBlock] = []
+    if settings.images in ("inline", "both"):
+        shown, left_out = within_inline_limit(result.images)
+        blocks += [
+            ImageContent(data=base64.b64encode(image.thumbnail).decode(), mime_type="image/webp")
+            for image in shown
+        ]
+        if left_out:
+            ids = ", ".join(image.info.image_id for image in left_out)
+            text += f"\nNot shown here, to keep the result small: {ids}. Call get_image to see one."
+    if settings.images in ("link", "both"):
+        if settings.links == "text":
+            text += "".join(f"\n{_address(image, settings)}" for image in result.images)
+        else:
+            blocks += [_link(image, settings) for image in result.images]
+    return CallToolResult(
+        content=[TextContent(text=text), *blocks],
+        structured_content=result.data.model_dump(mode="json") if settings.structured else None,
+    )
+
+
+def failure(error: AgentToolsError) -> CallToolResult:
+    """Tell the model what went wrong and what to do next.
+
+    Programs find code, hint and data in `_meta`, not in structured content: clients check that
+    against the tool's output schema even when the call failed.
+    """
+    text = str(error)
+    retry_after_s = error.data.get("retry_after_s")
+    if retry_after_s is not None:
+        text += f" Try again in {retry_after_s:.0f} seconds."
+    return CallToolResult(
+        content=[TextContent(text=text)],
+        is_error=True,
+        _meta={
+            ERROR_META: {
+                "code": error.code,
+                "message": error.message,
+                "hint": error.hint,
+                "retryable": error.retryable,
+                "data": error.data,
+            }
+        },
+    )
+
+
+def _address(image: ToolImage, settings: Settings) -> str:
+    if settings.public_url and image.info.url:
+        return image.info.url
+    return image.info.uri
+
+
+def _link(image: ToolImage, settings: Settings) -> ResourceLink:
+    info = image.info
+    return ResourceLink(
+        uri=_address(image, settings) if settings.links == "https" else info.uri,
+        name=info.image_id,
+        title=info.caption,
+        description=info.alt,
+        mime_type="image/png",
+    )

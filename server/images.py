@@ -1,0 +1,157 @@
+"""Pictures over plain HTTP: upload one, fetch one. Callers name ids, never paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Message, Receive
+
+from agent_tools.errors import AgentToolsError, NotFound
+from agent_tools.studio import Studio
+from server.auth import error_response
+
+UPLOAD_SECONDS = 60
+# Two at a time: a 40-megapixel picture takes 160 MB while it is decoded.
+_DECODERS = 2
+_RAW_TYPES = ("application/octet-stream", "image/png", "image/jpeg", "image/webp")
+_MULTIPART_OVERHEAD = 16_384
+_UPLOAD_HINT = "Send the file as the body, or as multipart/form-data with a field 'file'."
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    data: bytes
+    kind: str
+    title: str
+
+
+class _TooLarge(Exception):
+    """The body is longer than allowed."""
+
+
+def image_routes(studio: Studio) -> list[Route]:
+    """Return POST /images and GET /images/{image_id} of a studio."""
+    max_bytes = int(studio.settings.max_upload_mb * 1_000_000)
+    decoders = CapacityLimiter(_DECODERS)
+
+    async def upload(request: Request) -> Response:
+        try:
+            with anyio.fail_after(UPLOAD_SECONDS):
+                found = await _read_upload(request, max_bytes)
+        except _TooLarge:
+            return error_response(
+                413,
+                "too_large",
+                f"More than {studio.settings.max_upload_mb:g} MB were sent.",
+                "Send a smaller copy, or raise max_upload_mb.",
+            )
+        except TimeoutError:
+            return error_response(408, "timeout", "The upload took too long.", "Send it again.")
+        except HTTPException as error:
+            return error_response(error.status_code, "bad_upload", error.detail, _UPLOAD_HINT)
+        kind: Literal["upload", "mask"]
+        if found.kind == "upload":
+            kind = "upload"
+        elif found.kind == "mask":
+            kind = "mask"
+        else:
+            return error_response(
+                400, "invalid_arguments", "There is no such kind.", "kind is 'upload' or 'mask'."
+            )
+
+        def keep() -> JSONResponse:
+            record = studio.gallery.add_upload(
+                found.data, kind=kind, title=found.title, max_bytes=max_bytes
+            )
+            return JSONResponse(
+                {
+                    "image_id": record.image_id,
+                    "uri": f"image://{record.image_id}",
+                    "kind": record.kind,
+                    "width": record.width,
+                    "height": record.height,
+                },
+                status_code=201,
+                headers={"Location": f"/images/{record.image_id}"},
+            )
+
+        try:
+            return await to_thread.run_sync(keep, limiter=decoders)
+        except AgentToolsError as error:
+            return error_response(400, error.code, error.message, error.hint)
+
+    async def show(request: Request) -> Response:
+        image_id = request.path_params["image_id"]
+        try:
+            record = studio.gallery.get(image_id)
+        except NotFound as error:
+            return error_response(404, error.code, error.message, error.hint)
+        data = await to_thread.run_sync(record.path.read_bytes)
+        return Response(
+            data,
+            media_type=record.media_type,
+            headers={
+                "Content-Disposition": f'inline; filename="{record.image_id}{record.path.suffix}"',
+                "Content-Security-Policy": "default-src 'none'; sandbox",
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "private, max-age=31536000, immutable",
+                "ETag": f'"{record.sha256}"',
+            },
+        )
+
+    return [
+        Route("/images", upload, methods=["POST"]),
+        Route("/images/{image_id}", show, methods=["GET"]),
+    ]
+
+
+async def _read_upload(request: Request, max_bytes: int) -> _Upload:
+    """Read a raw or multipart body, never more than allowed."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = request.query_params.get("kind", "upload")
+    title = request.query_params.get("title", "")
+    if media_type in _RAW_TYPES:
+        return _Upload(await _bounded_body(request, max_bytes), kind, title)
+    if media_type != "multipart/form-data":
+        raise HTTPException(415, "This content type is not taken.")
+    body = await _bounded_body(request, max_bytes + _MULTIPART_OVERHEAD)
+    # Parsed from the bounded bytes, so the parser never waits for the network nor sees more.
+    replay = Request(request.scope, _once(body))
+    async with replay.form(max_files=1, max_fields=4, max_part_size=_MULTIPART_OVERHEAD) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise HTTPException(400, "The form has no file.")
+        data = await file.read()
+        named_kind, named_title = form.get("kind", kind), form.get("title", title)
+    if not isinstance(named_kind, str) or not isinstance(named_title, str):
+        raise HTTPException(400, "The form's fields are not text.")
+    if len(data) > max_bytes:
+        raise _TooLarge
+    return _Upload(data, named_kind, named_title)
+
+
+async def _bounded_body(request: Request, max_bytes: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > max_bytes:
+        raise _TooLarge
+    body = bytearray()
+    async for chunk in request.stream():
+        if len(body) + len(chunk) > max_bytes:
+            raise _TooLarge
+        body += chunk
+    return bytes(body)
+
+
+def _once(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

@@ -1,0 +1,267 @@
+"""The MCP door: every tool of the studio, pictures and personas as resources.
+
+One server speaks the handshake era (up to 2025-11-25) and the stateless 2026-07-28 revision;
+the SDK chooses by the client's first message (https://modelcontextprotocol.io/specification).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mcp.server.context import HandlerResult, ServerRequestContext
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.types import CallToolResult, Resource, ToolAnnotations
+from mcp.types import Tool as PublishedTool
+
+import agent_tools
+from agent_tools.errors import AgentToolsError, BadSettings, NotFound
+from agent_tools.settings import Settings
+from agent_tools.studio import Studio
+from agent_tools.tools.base import Progress, ProgressEvent, Tool
+from server import content
+from server.logs import configure_logging, current_request_id, new_request_id, request
+from server.shutdown import close_within, leave_now
+from server.warm_up import WarmUp
+
+logger = logging.getLogger(__name__)
+
+INSTRUCTIONS = (
+    "Makes pictures for a conversation and keeps them. Every picture gets an image_id that stays "
+    "valid: pass it to edit_image, create_product_variants (recolor a product exactly), get_image "
+    "or export_to_kb instead of sending pixels. Personas keep their face through a persona_id. "
+    "draw_diagram draws structure and text exactly; do not ask generate_image for readable text. "
+    "Before making a picture, search_kb may find one that exists. When the user likes a picture, "
+    "export_to_kb puts it with its caption where a chatbot finds it again. Show the caption beside "
+    "the picture and use the alt text. The same words and seed give the same picture. Errors say "
+    "what to do next."
+)
+_LISTED_IMAGES = 50
+# Long enough for the answer to be written before the libraries' import takes Python's lock.
+_ANSWER_FIRST_S = 0.2
+
+
+class ToolServer(MCPServer[Any]):
+    """Serve a studio's tools from their classes: schemas, annotations and errors are theirs."""
+
+    def __init__(self, studio: Studio, on_listed: Callable[[], None] | None = None) -> None:
+        self._studio = studio
+        self._on_listed = on_listed
+        structured = studio.settings.structured
+        self._published = [_published(tool, structured) for tool in studio.tools.values()]
+        super().__init__(
+            "agent-tools",
+            title="Agent Tools",
+            description="Picture tools for LLM agents.",
+            instructions=INSTRUCTIONS,
+            version=agent_tools.__version__,
+            middleware=[_with_request_id],
+        )
+
+    async def list_tools(self) -> list[PublishedTool]:
+        """Return every tool; needs no model."""
+        if self._on_listed is not None:
+            self._on_listed()
+        return self._published
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult:
+        """Run a tool. What fails is told to the model with the next step, in the result."""
+        started = time.monotonic()
+        outcome = "ok"
+        try:
+            result = await self._studio.call(name, arguments, _progress_to(context))
+            return content.success(result, self._studio.settings)
+        except AgentToolsError as error:
+            outcome = error.code
+            return content.failure(error)
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        except Exception:
+            outcome = "internal"
+            logger.exception("A tool failed unexpectedly")
+            return content.failure(_internal_error())
+        finally:
+            known = name if name in self._studio.tools else "(unknown)"
+            seconds = round(time.monotonic() - started, 3)
+            fields = {"tool": known, "outcome": outcome, "seconds": seconds}
+            logger.info("tool call", extra={"fields": fields})
+
+    async def list_resources(self) -> list[Resource]:
+        """Return the newest pictures, so that people can attach one to a conversation."""
+        return [
+            Resource(
+                uri=f"image://{record.image_id}",
+                name=record.image_id,
+                title=record.title,
+                description=record.alt,
+                mime_type="image/png",
+            )
+            for record in self._studio.gallery.list(limit=_LISTED_IMAGES)
+        ]
+
+
+def build_server(studio: Studio, on_listed: Callable[[], None] | None = None) -> ToolServer:
+    """Build the MCP server of a studio; nothing is loaded and no transport is opened.
+
+    Args:
+        studio: what the tools work with; its settings say how results travel.
+        on_listed: called whenever a client has asked for the tools.
+
+    Raises:
+        BadSettings: if links shall be web addresses but the server's own is not set.
+    """
+    if studio.settings.links == "https" and not studio.settings.public_url:
+        raise BadSettings(
+            "Setting 'links' is 'https', but 'public_url' is not set.",
+            hint="Set public_url to the address of this server, or links to 'resource' or 'text'.",
+            data={"setting": "public_url"},
+        )
+    server = ToolServer(studio, on_listed)
+    _add_resources(server, studio)
+    return server
+
+
+def _add_resources(server: ToolServer, studio: Studio) -> None:
+    # Plain functions: the SDK runs them on a worker thread, so a big file blocks nobody.
+    @server.resource(
+        "image://{image_id}",
+        name="image",
+        title="A picture in full size",
+        description="The PNG file of an image_id.",
+        mime_type="image/png",
+    )
+    def image(image_id: str) -> bytes:
+        from agent_tools.pictures import encode_png
+
+        try:
+            record = studio.gallery.get(image_id)
+        except NotFound as error:
+            raise ResourceNotFoundError(str(error)) from None
+        if record.media_type == "image/png":
+            return studio.gallery.read_bytes(image_id)
+        return encode_png(studio.gallery.open_image(image_id))
+
+    @server.resource(
+        "recipe://{image_id}",
+        name="recipe",
+        title="How a picture was made",
+        description="Everything needed to make the picture of an image_id again.",
+        mime_type="application/json",
+    )
+    def recipe(image_id: str) -> str:
+        try:
+            return json.dumps(studio.gallery.get(image_id).recipe, ensure_ascii=False, indent=2)
+        except NotFound as error:
+            raise ResourceNotFoundError(str(error)) from None
+
+    @server.resource(
+        "persona://{persona_id}",
+        name="persona",
+        title="A stored persona",
+        description="Name, fixed appearance and first picture of a persona_id.",
+        mime_type="application/json",
+    )
+    def persona(persona_id: str) -> str:
+        try:
+            return studio.personas.get(persona_id).model_dump_json(indent=2)
+        except NotFound as error:
+            raise ResourceNotFoundError(str(error)) from None
+
+
+def _published(tool: Tool, structured: bool) -> PublishedTool:
+    return PublishedTool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=content.published_schema(tool.Arguments),
+        output_schema=content.published_schema(tool.Output, output=True) if structured else None,
+        annotations=ToolAnnotations(
+            title=tool.title,
+            read_only_hint=tool.read_only,
+            destructive_hint=tool.destructive,
+            idempotent_hint=tool.idempotent,
+            open_world_hint=tool.open_world,
+        ),
+    )
+
+
+def _progress_to(context: Context[Any, Any] | None) -> Progress:
+    """Return a callback that sends progress to the client; only growing values, as MCP asks."""
+    last = -1.0
+
+    async def report(event: ProgressEvent) -> None:
+        nonlocal last
+        if context is not None and event.done > last:
+            last = event.done
+            await context.report_progress(event.done, event.total, event.message)
+
+    return report
+
+
+def _internal_error() -> AgentToolsError:
+    return AgentToolsError(
+        "The tool failed because of a fault in the server.",
+        hint=f"Tell the server's operator the request id {current_request_id()}.",
+        code="internal",
+    )
+
+
+async def _with_request_id(
+    ctx: ServerRequestContext[Any, Any],
+    call_next: Callable[[ServerRequestContext[Any, Any]], Awaitable[HandlerResult]],
+) -> HandlerResult:
+    """Give every message an id for the logs: the HTTP request's, if it came by HTTP."""
+    state = getattr(ctx.request, "state", None)
+    with request(getattr(state, "request_id", None) or new_request_id()):
+        return await call_next(ctx)
+
+
+def serve_stdio(settings: Settings) -> None:
+    """Serve MCP over stdin and stdout until the client closes stdin, or SIGTERM or SIGINT.
+
+    The tools are listed at once; the model loads once a client has listed them.
+
+    Raises:
+        AgentToolsError: if the data directory cannot be used.
+        BadSettings: if settings contradict each other.
+    """
+    configure_logging(settings.log_level)
+    studio = Studio.open(settings)
+    asyncio.run(run_stdio(studio))
+
+
+async def run_stdio(studio: Studio) -> None:
+    """Serve an open studio over stdin and stdout and close it; see `serve_stdio`."""
+    warm_up = WarmUp(studio)
+    server = build_server(studio, on_listed=lambda: warm_up.start(_ANSWER_FIRST_S))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(*_: object) -> None:
+        if stop.is_set():
+            leave_now()  # asked twice
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    logger.info("Serving MCP over stdio", extra={"fields": {"model": studio.settings.model}})
+    serving = asyncio.create_task(server.run_stdio_async())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    closed = await close_within(studio, warm_up)
+    logger.info("Stopped")
+    if not closed or not serving.done():
+        # After a signal a thread still waits in read() for the client's next line, and nothing
+        # else can wake it. Everything that must last is committed.
+        leave_now()
+    stopping.cancel()
+    serving.result()
