@@ -12,6 +12,7 @@ import typer
 from agent_tools.studio import Studio
 from server.commands.session import (
     AsJson,
+    Model,
     OutDir,
     flags_of,
     record_object,
@@ -98,6 +99,7 @@ def show(
 def replay_(
     context: typer.Context,
     image_id: Annotated[str, typer.Argument(help="The picture to make again.")],
+    model: Model = None,
     out: OutDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -133,7 +135,7 @@ def replay_(
             for reason in found.reasons:
                 output.say(f"  {reason}")
 
-    run_in_studio(flags_of(context).settings(), output, work)
+    run_in_studio(flags_of(context).settings(model=model), output, work)
     if not all(outcome):
         raise typer.Exit(1)
 

@@ -47,7 +47,7 @@ def export(
 def search(
     context: typer.Context,
     question: Annotated[str, typer.Argument(help="What a shopper would ask.")],
-    limit: Annotated[int | None, typer.Option(min=1, help="At most this many pictures.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most this many pictures.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Stay silent below this score.")] = None,
     as_json: AsJson = False,
 ) -> None:

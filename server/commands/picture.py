@@ -23,7 +23,7 @@ from server.console import Output
 def generate(
     context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What to paint.")],
-    count: Annotated[int | None, typer.Option(min=1, max=4, help="How many pictures.")] = None,
+    count: Annotated[int | None, typer.Option(help="How many pictures, 1 to 4.")] = None,
     seed: Seed = None,
     steps: Steps = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT or one side in pixels.")] = None,

@@ -29,8 +29,8 @@ OutDir = Annotated[
 Model = Annotated[
     str | None, typer.Option("--model", help="'starter', a diffusers folder, or a hub id.")
 ]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Same seed, same picture.")]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, max=200, help="Denoising steps.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, same picture.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Denoising steps.")]
 
 _IMAGE_ID = re.compile(r"img_[0-9a-f]{24}")
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
