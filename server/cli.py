@@ -114,6 +114,8 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Run the command of sys.argv."""
+    for library in ("TRANSFORMERS", "DIFFUSERS"):  # advice for programmers, not for our users
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from agent_tools.errors import AgentToolsError
 from agent_tools.tools.base import Progress as ReportProgress
@@ -112,8 +113,12 @@ class Output:
             BarColumn(bar_width=28),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
-            TextColumn("{task.description}"),
+            TextColumn(
+                "{task.description}",
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
             console=self._stderr,
+            expand=True,
             transient=True,
             disable=not self._stderr.is_terminal,
         ) as progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import shutil
 import time
@@ -87,6 +88,8 @@ def run_in_studio(settings: Settings, output: Output, work: Work) -> None:
     # People read stderr here: only problems are logged unless a level was asked for.
     asked = "log_level" in settings.model_fields_set
     configure_logging(settings.log_level if asked else "warning")
+    if settings.log_level != "debug":
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
     async def session() -> None:
         studio = Studio.open(settings)
