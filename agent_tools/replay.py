@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from agent_tools.errors import AgentToolsError, NotFound
+from agent_tools.errors import InvalidArguments, NotFound
 from agent_tools.tools.base import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -47,15 +47,14 @@ async def replay(studio: Studio, image_id: str, progress: Progress = no_progress
 
     Raises:
         NotFound: if there is no such picture, or a picture that the recipe needs is gone.
-        AgentToolsError: if the picture came from outside and so has no recipe to run.
+        InvalidArguments: if the picture came from outside and so has no recipe to run.
     """
     original = studio.gallery.get(image_id)
     tool, arguments = original.recipe.get("tool"), original.recipe.get("arguments")
     if not isinstance(tool, str) or not isinstance(arguments, dict):
-        raise AgentToolsError(
+        raise InvalidArguments(
             f"The picture {image_id} came from outside, so there is nothing to replay.",
             hint="Replay works for pictures that a tool made.",
-            code="invalid_arguments",
         )
     result = await studio.call(tool, arguments, progress)
     made = _counterpart(studio.gallery, original, [image.info.image_id for image in result.images])

@@ -16,7 +16,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from agent_tools.errors import AgentToolsError
+from agent_tools.errors import (
+    AgentToolsError,
+    BadSettings,
+    InvalidArguments,
+    NotFound,
+    Overloaded,
+    Refused,
+)
 from agent_tools.tools.base import Progress as ReportProgress
 from agent_tools.tools.base import ProgressEvent
 
@@ -32,21 +39,30 @@ EXIT_CANCELLED = 130
 
 _EXIT_CODES = {
     "usage": EXIT_USAGE,
-    "invalid_arguments": EXIT_USAGE,
     "invalid_request": EXIT_USAGE,
-    "bad_settings": EXIT_USAGE,
+    "unsupported_mode": EXIT_USAGE,
     "bad_picture": EXIT_USAGE,
-    "not_found": EXIT_NOT_FOUND,
-    "refused": EXIT_REFUSED,
+    "bad_kb_target": EXIT_USAGE,
+    "diagram_syntax": EXIT_USAGE,
+    "diagram_too_large": EXIT_USAGE,
     "license_not_accepted": EXIT_REFUSED,
-    "busy": EXIT_UNAVAILABLE,
+    "diagram_refused": EXIT_REFUSED,
     "model_not_loaded": EXIT_UNAVAILABLE,
     "out_of_memory": EXIT_UNAVAILABLE,
     "engine_closed": EXIT_UNAVAILABLE,
+    "kb_unavailable": EXIT_UNAVAILABLE,
     "data_directory": EXIT_UNAVAILABLE,
+    "address": EXIT_UNAVAILABLE,
     "unavailable": EXIT_UNAVAILABLE,
     "cancelled": EXIT_CANCELLED,
 }
+_EXIT_BY_KIND = (
+    (InvalidArguments, EXIT_USAGE),
+    (BadSettings, EXIT_USAGE),
+    (NotFound, EXIT_NOT_FOUND),
+    (Refused, EXIT_REFUSED),
+    (Overloaded, EXIT_UNAVAILABLE),
+)
 EXIT_CODES_HELP = (
     "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 not found, 4 refused, "
     "5 busy or unavailable, 130 cancelled."
@@ -55,9 +71,11 @@ EXIT_CODES_HELP = (
 
 def exit_code(error: AgentToolsError) -> int:
     """Return the documented exit code of an error."""
-    known = _EXIT_CODES.get(error.code)
-    if known is not None:
-        return known
+    if error.code in _EXIT_CODES:
+        return _EXIT_CODES[error.code]
+    for kind, code in _EXIT_BY_KIND:
+        if isinstance(error, kind):
+            return code
     return EXIT_UNAVAILABLE if error.retryable else EXIT_FAILED
 
 

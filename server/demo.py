@@ -168,7 +168,7 @@ async def _diagram(agent: Agent, story: Story) -> None:
     drawn = await agent.call(
         "draw_diagram", "Drawing the diagram", source=DIAGRAM, title=DIAGRAM_TITLE
     )
-    story.parts["diagram"] = await agent.save(drawn["image"]) | {"source": DIAGRAM}
+    story.parts["diagram"] = await agent.save(drawn["images"][0]) | {"source": DIAGRAM}
 
 
 async def _questions(agent: Agent, story: Story) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -82,20 +83,11 @@ def status(context: typer.Context, target: Target = None, as_json: AsJson = Fals
 
     async def work(studio: Studio, bars: Bars) -> None:
         found = studio.knowledge.status()
-        output.emit({"status": found})
-        for line in _lines(found):
-            output.say(line)
+        output.emit({"status": asdict(found)})
+        for target in found.targets:
+            output.say(f"{target.target}: {target.done} done, {target.pending} pending")
+            for image_id, reason in target.failed:
+                output.say(f"  set aside: {image_id}: {reason}")
+        output.say(f"Local search: {found.indexed} pictures by {found.method}")
 
     run_in_studio(flags_of(context).settings(kb=target), output, work)
-
-
-def _lines(value: Any, indent: int = 0) -> list[str]:
-    if not isinstance(value, dict):
-        return [" " * indent + str(value)]
-    lines: list[str] = []
-    for name, inner in value.items():
-        if isinstance(inner, dict):
-            lines += [f"{' ' * indent}{name}:", *_lines(inner, indent + 2)]
-        else:
-            lines.append(f"{' ' * indent}{name}: {inner}")
-    return lines
