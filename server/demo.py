@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import agent_tools
-from agent_tools.errors import AgentToolsError
+from agent_tools.errors import AgentToolsError, InvalidArguments
 from agent_tools.settings import Settings
 from server.console import Output
 from server.demo_agent import Agent, Workplace
@@ -197,10 +197,8 @@ async def _questions(agent: Agent, story: Story) -> None:
 def _prepare(out: Path) -> None:
     """Empty an earlier demo's folder; refuse one that holds somebody else's page."""
     if (out / "index.html").exists() and not (out / "report.json").exists():
-        raise AgentToolsError(
-            f"{out} holds an index.html that no demo wrote.",
-            hint="Choose another --out.",
-            code="invalid_arguments",
+        raise InvalidArguments(
+            f"{out} holds an index.html that no demo wrote.", hint="Choose another --out."
         )
     try:
         for name in ("pictures", "knowledge-base"):
