@@ -1,0 +1,1 @@
+"""The commands of `agent-tools`, one noun per file."""

@@ -1,0 +1,93 @@
+"""`agent-tools kb`: pictures into the knowledge base, and out of it by question."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from agent_tools.results import ToolResult
+from agent_tools.studio import Studio
+from server.commands.session import AsJson, call_tool, flags_of, run_in_studio
+from server.console import Bars, Output
+
+app = typer.Typer(
+    help="Pictures into the knowledge base, and out by question.", no_args_is_help=True
+)
+
+Target = Annotated[
+    str | None,
+    typer.Option("--target", help="folder:PATH or s3://bucket/prefix; else the default one."),
+]
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    image_ids: Annotated[
+        list[str] | None, typer.Argument(help="The pictures; all of the gallery if none is named.")
+    ] = None,
+    target: Target = None,
+    as_json: AsJson = False,
+) -> None:
+    """Push pictures with captions into the knowledge base. Running it twice changes nothing."""
+    output = Output(as_json=as_json)
+    call_tool(
+        flags_of(context).settings(kb=target),
+        output,
+        "export_to_kb",
+        {"image_ids": image_ids or None},
+        label="Exporting",
+        shape=lambda result, images: result.data.model_dump(mode="json"),
+        show=lambda result: output.say(result.text),
+    )
+
+
+@app.command()
+def search(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="What a shopper would ask.")],
+    limit: Annotated[int | None, typer.Option(help="At most this many pictures.")] = None,
+    min_score: Annotated[float | None, typer.Option(help="Stay silent below this score.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the pictures that answer a question."""
+    output = Output(as_json=as_json)
+
+    def shape(result: ToolResult, images: list[dict[str, Any]]) -> dict[str, Any]:
+        data = result.data.model_dump(mode="json")
+        paths = {image["image_id"]: image["path"] for image in images}
+        for hit in data["hits"]:
+            output.say(f"{hit['score']:.2f}  {hit['image_id']}  {hit['caption']}")
+            output.say(f"      {paths.get(hit['image_id'], '')}")
+        if not data["hits"]:
+            output.note("Nothing fits. Export pictures first, or ask with a lower --min-score.")
+        return data
+
+    call_tool(
+        flags_of(context).settings(),
+        output,
+        "search_kb",
+        {"question": question, "limit": limit, "min_score": min_score},
+        label="Searching",
+        shape=shape,
+        show=lambda result: None,
+    )
+
+
+@app.command()
+def status(context: typer.Context, target: Target = None, as_json: AsJson = False) -> None:
+    """Show what is exported, what waits and what failed."""
+    output = Output(as_json=as_json)
+
+    async def work(studio: Studio, bars: Bars) -> None:
+        found = studio.knowledge.status()
+        output.emit({"status": asdict(found)})
+        for target in found.targets:
+            output.say(f"{target.target}: {target.done} done, {target.pending} pending")
+            for image_id, reason in target.failed:
+                output.say(f"  set aside: {image_id}: {reason}")
+        output.say(f"Local search: {found.indexed} pictures by {found.method}")
+
+    run_in_studio(flags_of(context).settings(kb=target), output, work)
