@@ -29,7 +29,7 @@ from engine.starter.training import (
     worker_count,
 )
 
-BATCH, CROP, PEAK_RATE = 8, 128, 1.5e-3  # BATCH is each worker's
+BATCH, CROP, PEAK_RATE = 4, 128, 1.5e-3  # BATCH is each worker's
 
 
 def reconstruction_loss(made: Tensor, true: Tensor) -> Tensor:
@@ -62,7 +62,14 @@ def psnr(model: StarterAutoencoder, pictures: Pixels) -> float:
     return float(np.mean(values))
 
 
-def train(data: Path, work: Path, minutes: float, decoder_only: bool, team: Team) -> None:
+def train(
+    data: Path,
+    work: Path,
+    minutes: float,
+    decoder_only: bool,
+    checkpoint_seconds: float,
+    team: Team,
+) -> None:
     """Train until the budget is used; resume from the last checkpoint.
 
     With `decoder_only` the latents stay as they are, so that a trained denoiser stays valid.
@@ -93,7 +100,7 @@ def train(data: Path, work: Path, minutes: float, decoder_only: bool, team: Team
     share = budget.share
     rng = np.random.default_rng([step, team.rank])
     torch.manual_seed(step + team.rank)
-    due = every(CHECKPOINT_EVERY_S)
+    due = every(checkpoint_seconds)
     model.to(memory_format=torch.channels_last)
     bar = progress_bar(path.stem, team)
     shown = 0.0
@@ -146,11 +153,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--processes", type=int, default=worker_count())
+    parser.add_argument("--checkpoint-seconds", type=float, default=CHECKPOINT_EVERY_S)
     parser.add_argument("--decoder-only", action="store_true")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     run_team(
-        options.processes, train, options.data, options.work, options.minutes, options.decoder_only
+        options.processes,
+        train,
+        options.data,
+        options.work,
+        options.minutes,
+        options.decoder_only,
+        options.checkpoint_seconds,
     )
 
 
