@@ -47,13 +47,17 @@ FLOW_SAMPLERS: dict[str, Sampler] = {
     ),
     "unipc": Sampler("UniPCMultistepScheduler", _FLOW),
 }
+# Pipelines of this kind (FLUX) hand over their own sigmas and call scale_noise on edits; no
+# other class in diffusers 0.42 takes both.
+FLOW_MATCH_SAMPLERS: dict[str, Sampler] = {
+    "flow-euler": Sampler("FlowMatchEulerDiscreteScheduler"),
+}
 
 
 def samplers_for(scheduler: Any) -> dict[str, Sampler]:
     """Return the samplers that fit a model, judged by its own diffusers scheduler."""
     if type(scheduler).__name__.startswith("FlowMatch"):
-        # These pipelines hand over their own sigmas, which FlowMatchEuler takes.
-        return {**FLOW_SAMPLERS, "flow-euler": Sampler("FlowMatchEulerDiscreteScheduler")}
+        return FLOW_MATCH_SAMPLERS
     if scheduler.config.get("prediction_type") == "flow_prediction":
         return FLOW_SAMPLERS
     return DIFFUSION_SAMPLERS

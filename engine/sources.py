@@ -61,7 +61,7 @@ def open_source(model: str, accept_license: tuple[str, ...] = ()) -> Source:
     if known is not None and known.source == "starter":
         return check_folder(STARTER_WEIGHTS, known.name, known)
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if model.strip() and folder.is_dir():
         return _check_license(check_folder(folder, folder.resolve().name), accept_license)
     hub_id = known.source if known is not None else name
     if not _HUB_ID.fullmatch(hub_id) or folder.is_absolute():
@@ -120,10 +120,9 @@ def check_folder(folder: Path, name: str, known: ModelSpec | None = None) -> Sou
                 f"Model {shown} is not complete: its part '{component}' is missing.",
                 hint="Copy or download the whole folder again.",
             )
-        if (part / "config.json").is_file():
+        if _has_weights(class_name):
             configs[component] = _json(part / "config.json", shown)
-            if _has_weights(class_name):
-                variant = _weights_variant(part, shown) or variant
+            variant = _weights_variant(part, shown) or variant
     for path in folder.rglob("*config*.json"):
         if b'"auto_map"' in path.read_bytes()[:_MAX_JSON]:
             raise ModelNotLoaded(
@@ -250,7 +249,7 @@ def _json(path: Path, shown: str) -> dict[str, Any]:
         loaded = None
     if not isinstance(loaded, dict):
         raise ModelNotLoaded(
-            f"Model {shown} has an unreadable {path.name}.",
+            f"Model {shown} has no readable {path.parent.name}/{path.name}.",
             hint="Copy or download the whole folder again.",
         )
     return loaded

@@ -259,7 +259,7 @@ async def test_a_vae_left_in_another_format_is_put_back(
     from diffusers import AutoencoderKL
 
     def broken_encode(self, *args, **kwargs):
-        self.to(torch.bfloat16)
+        self.to(torch.float64)
         raise RuntimeError("encoding failed half way")
 
     with monkeypatch.context() as patch:
@@ -327,11 +327,11 @@ async def test_random_cancels_leave_nothing_behind(tiny_stable_diffusion, open_e
     chance = random.Random(0)
 
     async def one(number: int) -> str:
-        stop_after = chance.randrange(12)
+        stop_after = chance.randrange(7)
         request = new(
             SHORT,
             f"random {number}",
-            params=SamplingParams(num_inference_steps=8),
+            params=SamplingParams(num_inference_steps=4),
             width=32,
             height=32,
         )
@@ -346,7 +346,7 @@ async def test_random_cancels_leave_nothing_behind(tiny_stable_diffusion, open_e
             return "cancelled"
         return "done"
 
-    ends = await asyncio.gather(*(one(number) for number in range(60)))
+    ends = await asyncio.gather(*(one(number) for number in range(24)))
     assert {"left", "cancelled", "done"} == set(ends)
     assert not engine._backlog._jobs
     assert (await paint(engine, new(SHORT, "after"))).images
