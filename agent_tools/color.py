@@ -190,7 +190,8 @@ def delta_e_2000(lab1: Array, lab2: Array) -> npt.NDArray[np.float64]:
     )
     terms = (dl / s_l) ** 2 + (dc / s_c) ** 2 + (dh / s_h) ** 2
     total = terms + rotation * (dc / s_c) * (dh / s_h)
-    return np.sqrt(np.maximum(total, 0))
+    result: npt.NDArray[np.float64] = np.sqrt(np.maximum(total, 0))
+    return result
 
 
 def _known_name(words: str) -> str | None:

@@ -180,7 +180,8 @@ def _scaled_in_oklab(plan: _Plan, light: Floats) -> Floats:
     else:
         level = lab[:, 0] / source[0]
     new = np.stack([lightness, level * aim[1], level * aim[2]])
-    return np.ascontiguousarray(linear_from_oklab(np.ascontiguousarray(new.T)).T)
+    linear = linear_from_oklab(np.ascontiguousarray(new.T)).T
+    return np.ascontiguousarray(linear, np.float32)
 
 
 def _compressed(shading: Floats, aim: Floats) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb
+from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb, oklab_from_linear
 from agent_tools.errors import InvalidArguments, Refused
 
 Source = Literal["mask", "alpha", "automatic"]
@@ -24,9 +24,12 @@ MIN_AREA, MAX_AREA = 0.03, 0.85
 MAX_BORDER = 0.02
 MIN_RING_DELTA_E = 8.0
 _RING_WIDTH = 4
-_WORK_SIDE = 768
-# Neighbors closer than this in Oklab are one surface: above a photo's noise, below an edge.
+MIN_STABILITY = 0.9
+_WORK_SIDE = 512
+# Neighbors closer than this in Oklab are one surface: above a photo's noise, below an edge. A mask
+# counts only if a stricter and a looser tolerance find the same product.
 _STEP_TOLERANCE = 0.022
+_STRICTER, _LOOSER = 0.6, 1.5
 _BACKGROUND_TOLERANCE = 0.30
 _HOLE_TOLERANCE = 0.035
 _WHAT_TO_SEND = (
@@ -128,13 +131,17 @@ def check_mask(image: Image.Image, mask: Image.Image) -> npt.NDArray[np.uint8]:
 def _automatic(image: Image.Image) -> Segmentation:
     """Flood the background from the border, then refuse unless the outcome is convincing."""
     scale = min(1.0, _WORK_SIDE / max(image.size))
-    size = tuple(max(1, round(side * scale)) for side in image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     small = image.convert("RGB").resize(size, Image.Resampling.BOX)
     if min(size) < 4 * _RING_WIDTH:
         raise _refusal(image, "the picture is too small or too thin for that", {})
     linear = linear_from_srgb(np.asarray(small))
-    oklab = _oklab(linear)
-    product = _clean(~_background(oklab))
+    oklab = np.asarray(oklab_from_linear(linear), np.float32)
+    product, *others = (
+        _clean(~_background(oklab, _STEP_TOLERANCE * factor))
+        for factor in (1.0, _STRICTER, _LOOSER)
+    )
+    stability = min(_overlap(product, other) for other in others)
     area = float(product.mean())
     border = np.concatenate([product[0], product[-1], product[:, 0], product[:, -1]])
     touched = float(border.mean())
@@ -143,6 +150,7 @@ def _automatic(image: Image.Image) -> Segmentation:
         "area": round(area, 3),
         "border_touched": round(touched, 3),
         "edge_delta_e": round(ring, 1),
+        "stability": round(stability, 2),
     }
     if not MIN_AREA <= area <= MAX_AREA:
         raise _refusal(image, f"the guess covers {area:.1%} of the picture", facts)
@@ -152,6 +160,8 @@ def _automatic(image: Image.Image) -> Segmentation:
         raise _refusal(
             image, f"product and background differ too little (CIEDE2000 {ring:.1f})", facts
         )
+    if stability < MIN_STABILITY:
+        raise _refusal(image, "the background runs into the product without a clear edge", facts)
     full = Image.fromarray(np.where(product, 255, 0).astype(np.uint8))
     if full.size != image.size:
         full = full.resize(image.size, Image.Resampling.BILINEAR)
@@ -169,20 +179,20 @@ def _refusal(image: Image.Image, why: str, facts: dict[str, Any]) -> Refused:
     )
 
 
-def _oklab(linear: Floats) -> Floats:
-    from agent_tools.color import oklab_from_linear
+def _overlap(one: Flags, other: Flags) -> float:
+    """Return intersection over union."""
+    union = int((one | other).sum())
+    return int((one & other).sum()) / union if union else 0.0
 
-    return np.asarray(oklab_from_linear(linear), np.float32)
 
-
-def _background(oklab: Floats) -> Flags:
+def _background(oklab: Floats, tolerance: float) -> Flags:
     """Return what the border reaches over small steps of color, plus holes of its color."""
     border = np.concatenate([oklab[0], oklab[-1], oklab[:, 0], oklab[:, -1]])
     typical = np.median(border, axis=0)
     distance = np.linalg.norm(oklab - typical, axis=-1)
     open_pixels = distance < _BACKGROUND_TOLERANCE
-    horizontal = np.linalg.norm(np.diff(oklab, axis=1), axis=-1) < _STEP_TOLERANCE
-    vertical = np.linalg.norm(np.diff(oklab, axis=0), axis=-1) < _STEP_TOLERANCE
+    horizontal = np.linalg.norm(np.diff(oklab, axis=1), axis=-1) < tolerance
+    vertical = np.linalg.norm(np.diff(oklab, axis=0), axis=-1) < tolerance
     horizontal &= open_pixels[:, 1:] & open_pixels[:, :-1]
     vertical &= open_pixels[1:] & open_pixels[:-1]
     reached = np.zeros(distance.shape, bool)
@@ -190,7 +200,8 @@ def _background(oklab: Floats) -> Flags:
     reached[:, [0, -1]] = open_pixels[:, [0, -1]]
     reached = _spread(reached, horizontal, vertical)
     # A cup's handle encloses background that no path from the border reaches.
-    return reached | (distance < _HOLE_TOLERANCE)
+    background: Flags = reached | (distance < _HOLE_TOLERANCE)
+    return background
 
 
 def _spread(reached: Flags, horizontal: Flags, vertical: Flags) -> Flags:
@@ -275,4 +286,5 @@ def _box_sum(values: Floats, radius: int) -> Floats:
     table = padded.cumsum(axis=0).cumsum(axis=1)
     width = 2 * radius + 1
     sums = table[width:, width:] - table[:-width, width:] - table[width:, :-width]
-    return (sums + table[:-width, :-width]).astype(np.float32)
+    result: Floats = (sums + table[:-width, :-width]).astype(np.float32)
+    return result
