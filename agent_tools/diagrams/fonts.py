@@ -7,7 +7,7 @@ never the machine's fonts, so the same diagram gives the same bytes everywhere.
 from __future__ import annotations
 
 import struct
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -30,7 +30,8 @@ _INVISIBLE = frozenset(
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Return the width in pixels of one line of `text` at font size `size`."""
-    return sum(_font(path).getlength(run) for path, run in _runs(text, bold)) * (size / _MEASURE_AT)
+    width = sum(_run_width(path, run) for path, run in _runs(text, bold))
+    return width * (size / _MEASURE_AT)
 
 
 def missing_characters(text: str) -> str:
@@ -86,6 +87,11 @@ def _runs(text: str, bold: bool) -> list[tuple[Path, str]]:
             visible, lambda c: FALLBACK if ord(c) in fallback and ord(c) not in covered else main
         )
     ]
+
+
+@lru_cache(maxsize=20_000)
+def _run_width(path: Path, run: str) -> float:
+    return _font(path).getlength(run)
 
 
 @cache

@@ -12,7 +12,8 @@ from agent_tools.diagrams.errors import DiagramRefused, DiagramSyntaxError, Diag
 from agent_tools.diagrams.fonts import missing_characters
 
 MAX_CHARACTERS = 20_000
-MAX_LINES = 400
+MAX_LINES = 300
+MAX_LINE = 1_000
 
 # First word of the text -> kind. These nine are tested; others are refused by name.
 HEADERS = {
@@ -77,6 +78,13 @@ def prepare(text: str) -> Source:
             f"{MAX_CHARACTERS} characters and {MAX_LINES} lines are drawn.",
             hint="Split it into an overview and detail diagrams.",
         )
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > MAX_LINE:
+            raise DiagramTooLarge(
+                f"Line {number} has {len(line)} characters; at most {MAX_LINE} are drawn.",
+                hint="Shorten its label: a diagram shows a few words, prose belongs beside it.",
+                data={"line": number},
+            )
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "  ")
     text = _CONTROL.sub("", text)
     notes: list[str] = []

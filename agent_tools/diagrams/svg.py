@@ -22,18 +22,18 @@ _XML_SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 _LABEL = "foreignobject-label-"
 
 _TAGS = frozenset(
-    "svg g path rect circle ellipse line polygon polyline text tspan defs marker style "
-    "linearGradient stop symbol use clipPath title desc".split()  # noqa: SIM905
+    """svg g path rect circle ellipse line polygon polyline text tspan defs marker style
+    linearGradient stop symbol use clipPath title desc""".split()  # noqa: SIM905
 )
 _ATTRIBUTES = frozenset(
-    "id class style transform d x y x1 y1 x2 y2 dx dy cx cy r rx ry width height points viewBox "
-    "preserveAspectRatio overflow offset fill fill-opacity fill-rule clip-rule stroke stroke-width "
-    "stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin stroke-opacity stop-color "
-    "stop-opacity opacity refX refY markerWidth markerHeight markerUnits orient marker-start "
-    "marker-mid marker-end gradientUnits gradientTransform font-size font-weight font-style "
-    "text-anchor dominant-baseline alignment-baseline transform-origin role aria-roledescription "
-    "visibility display clip-path".split()  # noqa: SIM905
-)  # fmt: skip
+    """id class style transform d x y x1 y1 x2 y2 dx dy cx cy r rx ry width height points viewBox
+    preserveAspectRatio overflow offset fill fill-opacity fill-rule clip-rule stroke stroke-width
+    stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin stroke-opacity stop-color
+    stop-opacity opacity refX refY markerWidth markerHeight markerUnits orient marker-start
+    marker-mid marker-end gradientUnits gradientTransform font-size font-weight font-style
+    text-anchor dominant-baseline alignment-baseline transform-origin role aria-roledescription
+    visibility display clip-path""".split()  # noqa: SIM905
+)
 _REFERRED = tuple(f"{{{SVG}}}{n}" for n in ("marker", "linearGradient", "symbol", "clipPath"))
 _BAD_VALUE = re.compile(
     r"javascript|vbscript|data:|expression|@import|\\|url\(\s*['\"]?(?!#)", re.IGNORECASE
