@@ -1,0 +1,74 @@
+"""What every tool of the real studio publishes: names, schemas, descriptions, annotations."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from langchain_core.tools import BaseTool
+from langchain_tests.unit_tests import ToolsUnitTests
+
+from agent_tools.langchain import ImageToolkit
+from agent_tools.settings import Settings
+from agent_tools.studio import Studio
+from agent_tools.tools import all_tools
+from agent_tools.tools.base import Tool
+from server.content import published_schema
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "generate_image": {"prompt": "a purple teapot on a white background"},
+    "edit_image": {"image_id": "img_000000000000000000000000", "prompt": "a red teapot"},
+    "create_product_variants": {"product": "teapot", "colors": ["red", "blue"]},
+    "create_persona_avatar": {"name": "Ada", "description": "a friendly shop assistant"},
+    "draw_diagram": {"source": "flowchart LR\n  A --> B"},
+    "get_image": {"image_id": "img_000000000000000000000000"},
+    "export_to_kb": {},
+    "search_kb": {"question": "Do you have a red teapot?"},
+}
+TOOLS = {tool.name: tool for tool in all_tools()}
+
+
+def test_every_tool_is_listed_once_with_an_example_here() -> None:
+    assert sorted(TOOLS) == sorted(EXAMPLES)
+    assert len(TOOLS) == len(all_tools())
+
+
+@pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
+def test_a_model_can_read_the_tool(tool: Tool) -> None:
+    assert re.fullmatch(r"[a-z_]{1,40}", tool.name)
+    assert "Example" in tool.description
+    assert tool.title
+    schema = published_schema(tool.Arguments)
+    assert schema["additionalProperties"] is False
+    assert all("description" in field for field in schema["properties"].values())
+    # Pictures enter by id: models lose large arguments, and paths and URLs are attacks.
+    assert not re.search(r"base64|path|url", " ".join(schema["properties"]))
+
+
+@pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
+def test_reading_tools_are_marked_as_such_and_none_reaches_the_open_web(tool: Tool) -> None:
+    assert tool.read_only == (tool.name in {"get_image", "search_kb"})
+    assert not tool.open_world or tool.name == "export_to_kb"
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES), scope="class")
+class TestLangChainStandard(ToolsUnitTests):
+    """LangChain's own unit tests, for every real tool."""
+
+    @pytest.fixture(autouse=True)
+    def _choose(self, name: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+        studio = Studio.open(Settings(data=tmp_path_factory.mktemp("data")))
+        with ImageToolkit(studio) as toolkit:
+            self._tool = {tool.name: tool for tool in toolkit.get_tools()}[name]
+            self._example = EXAMPLES[name]
+            yield
+        studio.gallery.close()
+
+    @property
+    def tool_constructor(self) -> BaseTool:
+        return self._tool
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return self._example
