@@ -125,8 +125,8 @@ class Output:
 
     @contextmanager
     def bars(self) -> Iterator[Bars]:
-        """Show progress bars on stderr until the block ends; nothing unless it is a terminal."""
-        with Progress(
+        """Show progress bars on stderr while calls run; nothing unless it is a terminal."""
+        progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=28),
             TextColumn("{task.percentage:>3.0f}%"),
@@ -139,8 +139,13 @@ class Output:
             expand=True,
             transient=True,
             disable=not self._stderr.is_terminal,
-        ) as progress:
+            # Without this, rich would print our stdout on stderr's terminal while a bar is shown.
+            redirect_stdout=False,
+        )
+        try:
             yield Bars(progress)
+        finally:
+            progress.stop()
 
 
 class Bars:
@@ -153,6 +158,7 @@ class Bars:
     def start(self, label: str) -> None:
         """Begin the bar of the next call."""
         self.finish()
+        self._progress.start()
         self._task = self._progress.add_task(escape(label), total=None)
 
     def show(self, done: float, total: float | None, message: str | None) -> None:
@@ -165,10 +171,11 @@ class Bars:
             self._progress.update(self._task, description=escape(message))
 
     def finish(self) -> None:
-        """Take the current bar away."""
+        """Take the current bar away, so that results can be written to the same terminal."""
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
+            self._progress.stop()
 
     def reporter(self, label: str) -> ReportProgress:
         """Return the progress function of one call in this process."""

@@ -27,7 +27,7 @@ from server.demo_page import render
 PRODUCT = "glossy teapot"
 SCENE = "white background"
 PRODUCT_COLORS = ("purple", "yellow", "teal", "red")
-PHOTO_TITLE = "Coffee cup on a wooden table"
+PHOTO_TITLE = "Espresso cup and saucer on a wooden table"
 PHOTO_COLORS = ("#9caf88", "#1f3a5f", "#c08081")
 PERSONA = ("Mina", "support agent with curly black hair, brown skin, glasses and a teal hoodie")
 EXPRESSIONS = ("smiling", "surprised")
@@ -41,6 +41,12 @@ DIAGRAM = """flowchart LR
   talk --> refund
 """
 SEED = 7
+# What a shopper asks, and which picture answers it: part of the report, position in it.
+QUESTIONS = (
+    ("Do you sell a violet pot for brewing tea?", "variants", 0),
+    ("I would love a navy blue cup for my espresso", "recolors", 1),
+    ("How do I send something back and get my money?", "diagram", 0),
+)
 
 
 @dataclass(slots=True)
@@ -172,26 +178,22 @@ async def _diagram(agent: Agent, story: Story) -> None:
 
 
 async def _questions(agent: Agent, story: Story) -> None:
-    parts = story.parts
-    asked = (
-        ("Do you sell a violet pot for brewing tea?", parts["variants"][0]),
-        ("I would love a navy blue cup for my espresso", parts["recolors"][1]),
-        ("How do I send something back and get my money?", parts["diagram"]),
-    )
-    questions = []
-    for question, expected in asked:
+    asked = []
+    for question, part, position in QUESTIONS:
+        pictures = story.parts[part]
+        expected = (pictures if isinstance(pictures, list) else [pictures])[position]["image_id"]
         found = await agent.call("search_kb", "Asking", question=question, limit=3)
-        hit: dict[str, Any] | None = found["hits"][0] if found["hits"] else None
-        questions.append(
+        best: dict[str, Any] = found["hits"][0] if found["hits"] else {}
+        asked.append(
             {
                 "question": question,
-                "expected": expected["image_id"],
-                "found": hit["image_id"] if hit else None,
-                "score": hit["score"] if hit else None,
-                "right": hit is not None and hit["image_id"] == expected["image_id"],
+                "expected": expected,
+                "found": best.get("image_id"),
+                "score": best.get("score"),
+                "right": best.get("image_id") == expected,
             }
         )
-    parts["kb"] = parts["kb"] | {"questions": questions}
+    story.parts["kb"]["questions"] = asked
 
 
 def _prepare(out: Path) -> None:
