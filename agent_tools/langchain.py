@@ -12,7 +12,7 @@ import base64
 import queue
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, Literal, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
@@ -114,7 +114,7 @@ class StudioTool(BaseTool):
         try:
             while (event := events.get()) is not None:
                 dispatch_custom_event(PROGRESS_EVENT, _event_data(event))
-            return future.result()
+            return _outcome(future)
         finally:
             future.cancel()  # an interrupt while waiting stops the work
 
@@ -131,7 +131,7 @@ class StudioTool(BaseTool):
         try:
             while (event := await events.get()) is not None:
                 await adispatch_custom_event(PROGRESS_EVENT, _event_data(event))
-            return future.result()
+            return _outcome(future)
         finally:
             future.cancel()
 
@@ -146,6 +146,14 @@ class StudioTool(BaseTool):
         except AgentToolsError as error:
             raise ToolException(str(error)) from error
         return _content(result, self._studio.settings), _artifact(result)
+
+
+def _outcome(future: Future[T]) -> T:
+    """Return what a finished call returned, or raise what it raised."""
+    try:
+        return future.result()
+    except CancelledError:
+        raise ToolException("The toolkit was closed during the call.") from None
 
 
 class _BackgroundLoop:

@@ -63,11 +63,11 @@ class AccessPolicy:
         Raises:
             BadSettings: if others could reach it and no token is set.
         """
-        token = settings.token.get_secret_value() if settings.token else ""
+        token = settings.token.get_secret_value().strip() if settings.token else ""
         local = is_loopback(host)
-        if settings.token and len(token) < 16:
+        if settings.token and (len(token) < 16 or not token.isascii()):
             raise BadSettings(
-                "The token is shorter than 16 characters.",
+                "The token is shorter than 16 characters, or not plain ASCII.",
                 hint="Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
                 data={"setting": "token"},
             )

@@ -9,7 +9,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive
@@ -55,6 +55,8 @@ def image_routes(studio: Studio) -> list[Route]:
             )
         except TimeoutError:
             return error_response(408, "timeout", "The upload took too long.", "Send it again.")
+        except ClientDisconnect:
+            return error_response(400, "incomplete", "The upload broke off.", "Send it again.")
         except HTTPException as error:
             return error_response(error.status_code, "bad_upload", error.detail, _UPLOAD_HINT)
         kind: Literal["upload", "mask"]

@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 INSTRUCTIONS = (
     "Makes pictures for a conversation and keeps them. Every picture gets an image_id that stays "
     "valid: pass it to edit_image, create_product_variants (recolor a product exactly), get_image "
-    "or export_to_kb instead of sending pixels. Personas keep their face through a persona_id. "
+    "or export_to_kb instead of sending pixels; a picture of the user's own gets one from the "
+    "server's POST /images or from `agent-tools gallery add`. Personas keep their face through a persona_id. "
     "draw_diagram draws structure and text exactly; do not ask generate_image for readable text. "
     "Before making a picture, search_kb may find one that exists. When the user likes a picture, "
     "export_to_kb puts it with its caption where a chatbot finds it again. Show the caption beside "

@@ -167,6 +167,8 @@ def test_a_server_that_others_could_reach_refuses_to_start_without_a_token(
     assert not (tmp_path / "data").exists()
     with pytest.raises(BadSettings, match="shorter"):
         serve_http(Settings(data=tmp_path / "data", token="short"), host, 0)
+    with pytest.raises(BadSettings, match="ASCII"):
+        serve_http(Settings(data=tmp_path / "data", token="ü" * 40), host, 0)
     studio = small_studio(Settings(data=tmp_path / "data"))
     with pytest.raises(BadSettings, match="token"):
         build_app(studio, WarmUp(studio), host=host)
@@ -337,3 +339,35 @@ async def test_a_request_keeps_its_id_if_it_is_plain_and_gets_another_otherwise(
     assert plain.headers["X-Request-Id"] == "abc-1"
     odd = await http.get("/healthz", headers={"X-Request-Id": 'a"b c\x1b'})
     assert odd.headers["X-Request-Id"].isalnum()
+
+
+async def test_a_tool_call_is_logged_under_the_http_requests_id(
+    log_stream: io.StringIO, http: httpx2.AsyncClient
+) -> None:
+    for mode in ("auto", "legacy"):
+        async with httpx2.AsyncClient(headers={"X-Request-Id": f"{mode}-1"}) as named:
+            address = f"{http.base_url}".rstrip("/") + "/mcp"
+            transport = streamable_http_client(address, http_client=named)
+            async with Client(transport, mode=mode) as client:
+                await client.call_tool("paint_square", {"color": "red"})
+    lines = [json.loads(line) for line in log_stream.getvalue().splitlines()]
+    calls = [line["request_id"] for line in lines if line["message"] == "tool call"]
+    assert calls == ["auto-1", "legacy-1"]
+
+
+async def test_an_upload_that_breaks_off_is_no_fault_of_the_server(
+    log_stream: io.StringIO, http: httpx2.AsyncClient, studio: Studio
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
+    writer.write(
+        b"POST /images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
+        b"X-Request-Id: broken-off\r\nContent-Length: 1000\r\n\r\nabc"
+    )
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    while "broken-off" not in log_stream.getvalue():
+        await asyncio.sleep(0.01)
+    assert "unexpectedly" not in log_stream.getvalue()
+    assert studio.gallery.list() == []
+    assert (await http.get("/healthz")).status_code == 200

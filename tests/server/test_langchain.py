@@ -155,6 +155,17 @@ def test_a_closed_toolkit_says_so(toolkit: ImageToolkit) -> None:
     assert not [t for t in threading.enumerate() if t.name == "image-toolkit"]
 
 
+def test_closing_during_a_call_ends_it_with_a_message(toolkit: ImageToolkit) -> None:
+    class CloseAtOnce(BaseCallbackHandler):
+        def on_custom_event(self, *_: Any, **__: Any) -> None:
+            toolkit.close()
+
+    tool = by_name(toolkit)["hold"]
+    message = tool.invoke(call("hold", {"color": "red"}), {"callbacks": [CloseAtOnce()]})
+    assert message.status == "error"
+    assert "closed" in str(message.content)
+
+
 def test_pictures_can_be_left_out_of_the_content(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data", images="none")
     with ImageToolkit(small_studio(settings)) as toolkit:
