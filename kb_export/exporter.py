@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kb_export.errors import KBError, RecordRefused, TargetUnavailable
-from kb_export.outbox import Entry, Outbox, full_jitter, new_owner
+from kb_export.leases import full_jitter, new_owner
+from kb_export.outbox import Entry, Outbox
 from kb_export.targets.base import KBTarget
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Exporter:
         read_image: returns a picture's file by its id in the gallery.
         patience_s: how long one run waits, in all, for retries.
         sleep: how it waits.
+        backoff: seconds to wait after so many outages in a row; full jitter if None.
     """
 
     def __init__(
@@ -60,14 +62,14 @@ class Exporter:
         *,
         patience_s: float = 20.0,
         sleep: Callable[[float], None] = time.sleep,
-        backoff: Callable[[int], float] = full_jitter,
+        backoff: Callable[[int], float] | None = None,
     ) -> None:
         self._outbox = outbox
         self._target = target
         self._read_image = read_image
         self._patience_s = patience_s
         self._sleep = sleep
-        self._backoff = backoff
+        self._backoff = backoff or full_jitter
         self._owner = new_owner()
 
     def run(

@@ -9,25 +9,20 @@ Pattern: https://microservices.io/patterns/data/transactional-outbox.html
 from __future__ import annotations
 
 import json
-import os
-import random
-import socket
 import sqlite3
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from kb_export.errors import BadRecord
+from kb_export.leases import full_jitter, is_gone
 from kb_export.record import KBRecord
 
 MAX_ATTEMPTS = 6
 LEASE_S = 120.0
-BACKOFF_BASE_S = 0.5
-BACKOFF_CAP_S = 60.0
 
 
 class Database(Protocol):
@@ -72,14 +67,6 @@ class TargetStatus:
     pending: int
     done: int
     failed: tuple[tuple[str, str], ...]
-
-
-def full_jitter(attempts: int) -> float:
-    """Return seconds to wait before the next try: uniform below an exponential bound.
-
-    "Full jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-    """
-    return random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0**attempts))
 
 
 class Outbox:
@@ -375,36 +362,11 @@ class Outbox:
             "SELECT DISTINCT owner FROM kb_outbox WHERE target = ? AND owner IS NOT NULL", (target,)
         ).fetchall()
         for (owner,) in owners:
-            if _is_gone(owner):
+            if is_gone(owner):
                 connection.execute(
                     "UPDATE kb_outbox SET owner = NULL, leased_until = NULL WHERE owner = ?",
                     (owner,),
                 )
-
-
-def new_owner() -> str:
-    """Return an owner's id: machine, process, and a random part for this exporter."""
-    return f"{socket.gethostname()}|{os.getpid()}|{uuid.uuid4().hex[:12]}"
-
-
-def _is_gone(owner: str) -> bool:
-    """Tell whether an owner is a process of this machine that has ended.
-
-    A wrong "no" only means that the lease runs its time; a wrong "yes" (another container with
-    this host's name) that a record is put twice, which changes nothing at the target.
-    """
-    host, _, rest = owner.partition("|")
-    process = rest.partition("|")[0]
-    # On Windows os.kill(pid, 0) is no question but a signal.
-    if os.name != "posix" or host != socket.gethostname() or not process.isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _scope(image_ids: Sequence[str] | None) -> tuple[str | None, str | None]:

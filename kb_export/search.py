@@ -32,11 +32,11 @@ _BATCH = 64
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*[A-Za-z0-9]|[A-Za-z0-9]")
 _WORD = re.compile(r"\w+")
 _STOP_WORDS = frozenset(
-    "a about all also am an and any are as at be been but by can could did do does find for from "
-    "get give had has have how i if in is it its like look looking me my need of on one or our "
-    "picture pictures image images photo photos please show so some something such tell than that "
-    "the their them then there these they thing this to us want was we were what when where which "
-    "who why will with would you your".split()  # noqa: SIM905
+    """a about all also am an and any are as at be been but by can could did do does find for from
+    get give had has have how i if in is it its like look looking me my need of on one or our
+    picture pictures image images photo photos please show so some something such tell than that
+    the their them then there these they thing this to us want was we were what when where which
+    who why will with would you your""".split()  # noqa: SIM905
 )
 
 

@@ -146,12 +146,16 @@ class S3Target:
             Key=self._prefix + key,
             Body=data,
             ContentType=media_type,
+            ChecksumAlgorithm="SHA256",
             ChecksumSHA256=digest,
             **condition,
         )
 
     def _same(self, key: str, data: bytes) -> bool:
-        """Tell whether the object is there with these bytes, by checksum or, lacking it, size."""
+        """Tell whether the object is there with these bytes, by SHA-256 or else by ETag.
+
+        A wrong "no" (an encrypted object's ETag is no MD5) costs one more write.
+        """
         try:
             found = self._client.head_object(
                 Bucket=self._bucket, Key=self._prefix + key, ChecksumMode="ENABLED"
@@ -160,9 +164,11 @@ class S3Target:
             if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
                 return False
             raise
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        known: str | None = found.get("ChecksumSHA256")
-        return found["ContentLength"] == len(data) and known in (None, digest)
+        known = found.get("ChecksumSHA256")
+        if known is not None:
+            return bool(known == base64.b64encode(hashlib.sha256(data).digest()).decode())
+        etag = found.get("ETag", "").strip('"')
+        return bool(etag == hashlib.md5(data, usedforsecurity=False).hexdigest())
 
     def _honors_conditions(self) -> bool:
         """Write a scratch object twice with `If-None-Match: *`; the second must be refused."""

@@ -1,0 +1,45 @@
+"""Small real pictures in a real gallery, for tests about knowledge bases."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from PIL import Image
+
+from agent_tools.gallery import Gallery, ImageRecord, NewImage
+from agent_tools.pictures import encode_png
+
+
+def new_picture(name: str, **words: Any) -> NewImage:
+    """Return a 16x12 picture whose color follows from its name."""
+    red, green, blue = hashlib.sha256(name.encode()).digest()[:3]
+    image = Image.new("RGB", (16, 12), (red, green, blue))
+    values: dict[str, Any] = {
+        "model": "starter",
+        "tool": "generate_image",
+        "kind": "product",
+        "title": name.capitalize(),
+        "caption": f"A {name} on a white background.",
+        "alt": f"A {name}.",
+        "use_when": f"Someone asks to see a {name}.",
+        "seed": 7,
+        "recipe": {"tool": "generate_image", "prompt": name},
+    }
+    return NewImage(
+        data=encode_png(image), media_type="image/png", width=16, height=12, **{**values, **words}
+    )
+
+
+def add_pictures(gallery: Gallery, *names: str, **words: Any) -> list[ImageRecord]:
+    """Store one picture for each name."""
+    return gallery.add([new_picture(name, **words) for name in names])
+
+
+def rewrite(gallery: Gallery, image_id: str, **words: str) -> None:
+    """Change a stored picture's words, as a person editing its caption does."""
+    with gallery.transaction() as connection:
+        for column, text in words.items():
+            connection.execute(
+                f"UPDATE images SET {column} = ? WHERE image_id = ?", (text, image_id)
+            )
