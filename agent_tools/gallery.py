@@ -170,9 +170,8 @@ class Gallery:
         Raises:
             AgentToolsError: if the bytes are no PNG, JPEG or WebP within the limits.
         """
-        from kb_export.captions import clean
-
         from agent_tools.pictures import decode_picture, encode_png
+        from kb_export.captions import clean
 
         picture = decode_picture(data, max_bytes=max_bytes)
         name = clean(title, 120) or ("A mask" if kind == "mask" else "An uploaded picture")

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kb_export.captions import clean
 from pydantic import BaseModel, Field
 
 from agent_tools.appearance import Expression, fix_appearance, portrait_prompt, portrait_wording
@@ -29,6 +28,7 @@ from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.similarity import similarity
 from agent_tools.tools.base import Arguments, Progress, Tool
 from engine.request import ImageRequest
+from kb_export.captions import clean
 
 if TYPE_CHECKING:
     from agent_tools.gallery import ImageRecord

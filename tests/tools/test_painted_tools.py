@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agent_tools.knowledge import Knowledge
 from PIL import Image
 
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, Refused
 from agent_tools.gallery import Gallery, ImageRecord
+from agent_tools.knowledge import Knowledge
 from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png
 from agent_tools.provenance import read_xmp, recipe_sha256
