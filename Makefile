@@ -36,9 +36,9 @@ check: $(STAMP) ## Lint, types, import directions
 bench: $(STAMP) ## Side-by-side benchmarks
 	$(BIN)/python -m benchmarks
 
-starter: $(STAMP) ## Render the pictures and train the starter model from nothing
-	$(BIN)/python -m engine.starter.render --out starter-work/data
-	$(BIN)/python -m engine.starter.train --data starter-work/data --work starter-work --minutes 120
+starter: $(STAMP) ## Make the starter model from nothing (two hours on two cores; resumes)
+	$(BIN)/python -m engine.starter.train --work starter-work
+	$(BIN)/python -m engine.starter.evaluate
 
 clean: ## Remove what the tools write (not your data directory)
 	rm -rf $(VENV) demo-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import inspect
 import logging
 import os
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import EngineError, ModelNotLoaded, UnsupportedMode
 from engine.registry import models_serving
 from engine.samplers import new_scheduler
+from engine.sources import OWN_MODULES
 
 if TYPE_CHECKING:
     import torch
@@ -144,6 +146,8 @@ def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> Load
             f"{diffusers.__version__} does not have.",
             hint="Use a model of another family.",
         )
+    for module in OWN_MODULES:
+        importlib.import_module(module)
     try:
         base = pipeline_class.from_pretrained(
             str(source.folder),

@@ -1,8 +1,8 @@
 """From a model's name to a folder that is safe to load. Loads no torch.
 
 Model files are code to whoever loads them carelessly: pickles run when read, config files name
-modules to import. What passes here holds safetensors weights and JSON that names diffusers and
-transformers classes only (CVE-2024-12029, CVE-2026-44513, CVE-2026-5241).
+modules to import. What passes here holds safetensors weights and JSON that names diffusers,
+transformers and `OWN_MODULES` classes only (CVE-2024-12029, CVE-2026-44513, CVE-2026-5241).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 from engine.errors import LicenseNotAccepted, ModelNotLoaded
 from engine.registry import KNOWN_MODELS, ModelSpec, describe, find_model
 
+# Modules of this program that a model folder may name: imported by load_model before diffusers asks.
+OWN_MODULES = ("engine.starter.autoencoder",)
 STARTER_WEIGHTS = Path(__file__).parent / "starter" / "weights"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -169,8 +171,8 @@ def _components(index: dict[str, Any], shown: str) -> dict[str, str]:
 
 
 def _is_allowed_library(library: str) -> bool:
-    """Whether model_index.json may name `library`: the two libraries or a pipeline's own module."""
-    if library in ("diffusers", "transformers"):
+    """Whether model_index.json may name `library`: the two, a pipeline's module, one of ours."""
+    if library in ("diffusers", "transformers", *OWN_MODULES):
         return True
     spec = importlib.util.find_spec("diffusers")
     roots = spec.submodule_search_locations if spec is not None else None

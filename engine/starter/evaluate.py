@@ -129,8 +129,11 @@ def load_pipeline(folder: Path) -> Any:
     """Load the weights as any diffusers program would."""
     from diffusers import StableDiffusionPipeline
 
+    # model_index.json names our autoencoder's module; diffusers imports none by itself.
+    import engine.starter.autoencoder  # noqa: F401
+
     pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, torch_dtype=torch.float32, use_safetensors=True
+        folder, dtype=torch.float32, use_safetensors=True
     )
     pipeline.set_progress_bar_config(disable=True)
     pipeline.unet.to(memory_format=torch.channels_last)
