@@ -21,7 +21,7 @@ from engine.starter import JUDGE, WEIGHTS
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What to make, where, and for how long.
 
@@ -31,6 +31,7 @@ class Plan:
         judge: folder for the classifier that evaluate.py asks.
         minutes: training time of all stages together, without rendering.
         pictures: pictures to render for training.
+        side: their width and height, pixels, at least 128.
     """
 
     work: Path
@@ -38,6 +39,7 @@ class Plan:
     judge: Path = JUDGE
     minutes: float = 103
     pictures: int = 12000
+    side: int = 256
 
 
 def stages(plan: Plan) -> Iterator[tuple[str, list[str]]]:
@@ -48,7 +50,7 @@ def stages(plan: Plan) -> Iterator[tuple[str, list[str]]]:
         return f"{plan.minutes * of_hundred / 100:.3f}"
 
     counts = ["--train", str(plan.pictures), "--test", str(max(8, plan.pictures // 8))]
-    yield "render", ["--out", data, *counts]
+    yield "render", ["--out", data, "--side", str(plan.side), *counts]
     yield "train_text", ["--work", work, "--minutes", share(8)]
     yield "train_autoencoder", ["--data", data, "--work", work, "--minutes", share(13)]
     yield "train_denoiser", ["--data", data, "--work", work, "--minutes", share(73)]
@@ -64,6 +66,7 @@ def main() -> None:
     parser.add_argument("--judge", type=Path, default=JUDGE)
     parser.add_argument("--minutes", type=float, default=Plan.minutes)
     parser.add_argument("--pictures", type=int, default=Plan.pictures)
+    parser.add_argument("--side", type=int, default=Plan.side)
     plan = Plan(**vars(parser.parse_args()))
     for module, arguments in stages(plan):
         print(f"== engine.starter.{module}", file=sys.stderr, flush=True)
