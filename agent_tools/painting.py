@@ -158,6 +158,43 @@ def new_image(
         "precision": result.precision,
         "inputs": [asdict(item) for item in inputs],
     }
+    return marked_image(
+        image,
+        recipe,
+        words=words,
+        kind=kind,
+        source_type=source_type,
+        inputs=inputs,
+        seed=seed,
+        group=group,
+        metadata=metadata,
+        notes=notes,
+        measured={"timings_s": {k: round(v, 3) for k, v in result.timings_s.items()}},
+    )
+
+
+def marked_image(
+    image: Image.Image,
+    recipe: Mapping[str, Any],
+    *,
+    words: Wording,
+    kind: Kind,
+    source_type: SourceType,
+    inputs: Sequence[Input] = (),
+    seed: int | None = None,
+    group: str | None = None,
+    metadata: Mapping[str, str | int | float | bool] | None = None,
+    notes: Sequence[str] = (),
+    measured: Mapping[str, Any] | None = None,
+) -> NewImage:
+    """Encode a picture with its mark and describe it for the gallery.
+
+    Args:
+        image: the picture.
+        recipe: everything needed to make it again; "tool" and "model" among it.
+        measured: facts about this run, kept with the recipe but outside its hash.
+        words, kind, source_type, inputs, seed, group, metadata, notes: as in `new_image`.
+    """
     packet = xmp_packet(
         caption=words.caption,
         alt=words.alt,
@@ -170,8 +207,8 @@ def new_image(
         media_type="image/png",
         width=image.width,
         height=image.height,
-        model=result.model,
-        tool=tool,
+        model=recipe["model"],
+        tool=recipe["tool"],
         kind=kind,
         title=words.title,
         caption=words.caption,
@@ -181,7 +218,7 @@ def new_image(
         tags=words.tags,
         group=group,
         parent_id=next((item.image_id for item in inputs if item.role == "image"), None),
-        recipe={**recipe, "timings_s": {k: round(v, 3) for k, v in result.timings_s.items()}},
+        recipe={**recipe, **(measured or {})},
         metadata=dict(metadata or {}),
         notes=tuple(notes),
     )

@@ -146,6 +146,19 @@ def outside_max_change(before: Image.Image, after: Image.Image, mask: Image.Imag
     return max(worst, int(change[..., 3].max(initial=0))) if mode == "RGBA" else worst
 
 
+def color_difference(image: Image.Image, mask: Image.Image, target: NamedColor) -> float:
+    """Return CIEDE2000 between `target` and the mid-tone of the product under `mask`.
+
+    Raises:
+        InvalidArguments: if the mask has another size, is empty or covers everything.
+    """
+    solid = check_mask(image, mask) > 127
+    pixels = np.asarray(image.convert("RGB"))[solid]
+    pixels = pixels[_sample(len(pixels))]
+    light = _planes(pixels)
+    return _midtone_delta_e(pixels[midtone(light, find_product_color(light))], target)
+
+
 def _apply(plan: _Plan, light: Floats, cover: Floats | None = None) -> Floats:
     """Return recolored light, shape (3, n), not yet clipped."""
     layers = split_layers(plan.product, light)

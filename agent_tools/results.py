@@ -35,6 +35,11 @@ class Measurements(BaseModel):
     achieved_delta_e: float = Field(
         description="CIEDE2000 between the request and the product's mid-tone; below 2 is a match."
     )
+    painted_delta_e: float | None = Field(
+        default=None,
+        description="The same for what the model painted, before its color was made exact; null "
+        "for a recolored picture.",
+    )
     outside_max_change: int | None = Field(
         default=None, description="Largest change of any byte outside the mask; 0 is proof."
     )

@@ -1,0 +1,149 @@
+"""The same product in another color: painted from words, or recolored from a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agent_tools.appearance import STARTER
+from agent_tools.color import (
+    NamedColor,
+    delta_e_2000,
+    lab_from_linear,
+    linear_from_srgb,
+    parse_color,
+)
+from agent_tools.color_names import PLAIN_COLORS
+from agent_tools.errors import Refused
+from agent_tools.recolor import GOOD_DELTA_E, color_difference, recolor
+from agent_tools.results import Measurements
+from agent_tools.segmentation import segment
+from engine.starter.captions import complete, parse, product_caption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+CORRECT_ABOVE = 4.0
+# A painted product further off than this is more likely another part of the picture, such as the
+# plant in a pot: recoloring that would make it worse.
+CORRECT_BELOW = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One finished variant.
+
+    Attributes:
+        image: the picture.
+        measurements: None if its product could not be told from the background.
+        notes: what to know about it.
+    """
+
+    image: Image.Image
+    measurements: Measurements | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a model is asked to paint, and what of it the model cannot show."""
+
+    prompt: str
+    warnings: tuple[str, ...] = ()
+
+
+def colors_of(texts: Sequence[str]) -> tuple[list[tuple[str, NamedColor]], tuple[str, ...]]:
+    """Read colors, each once; return (what was written, color) pairs and warnings.
+
+    Raises:
+        InvalidArguments: if one of them is unknown.
+    """
+    found: dict[str, tuple[str, NamedColor]] = {}
+    warnings = []
+    for text in texts:
+        color = parse_color(text)
+        if color.hex in found:
+            warnings.append(f"'{text}' and '{found[color.hex][0]}' are the same color.")
+        else:
+            found[color.hex] = (text, color)
+    return list(found.values()), tuple(warnings)
+
+
+def plain_color(color: NamedColor) -> str:
+    """Return the plain color word nearest to a color: one that every model and shopper knows."""
+    names = list(PLAIN_COLORS)
+    table = np.array([[(v >> 16) & 255, (v >> 8) & 255, v & 255] for v in PLAIN_COLORS.values()])
+    distances = delta_e_2000(
+        lab_from_linear(linear_from_srgb(table.astype(np.uint8))),
+        lab_from_linear(linear_from_srgb(np.array(color.rgb, np.uint8))),
+    )
+    return names[int(np.argmin(distances))]
+
+
+def words_for(product: str, color: NamedColor, scene: str, material: str, model: str) -> Words:
+    """Write the prompt of one variant.
+
+    The starter model gets its own full caption with the nearest color it was taught; the exact
+    color is made afterwards.
+    """
+    thing = " ".join(f"{material} {product}".split())
+    place = f", {scene}" if scene else ""
+    if model != STARTER:
+        return Words(f"{color.name} {thing}{place}")
+    asked = f"{thing}{place}"
+    _, warnings = complete(asked)
+    parsed = parse(asked)
+    if parsed.domain != "product":
+        return Words(f"{color.name} {asked}", warnings)
+    return Words(product_caption({**parsed.attributes, "color": plain_color(color)}), warnings)
+
+
+def from_painting(image: Image.Image, color: NamedColor) -> Variant:
+    """Measure a painted product's color and, where it is off, make it exact.
+
+    The correction is `recolor` on an automatic mask, so only the product changes.
+    """
+    try:
+        mask = segment(image).mask
+    except Refused as refusal:
+        return Variant(image, None, (f"The color was not measured. {refusal.message}",))
+    painted = color_difference(image, mask, color)
+    if CORRECT_ABOVE < painted < CORRECT_BELOW:
+        corrected = recolor(image, mask, color)
+        measured = corrected.measurements
+        return Variant(
+            corrected.image,
+            measured.model_copy(
+                update={
+                    "painted_delta_e": round(painted, 2),
+                    "method": f"painted, then {measured.method}",
+                }
+            ),
+            (f"The model painted it CIEDE2000 {painted:.1f} off; its color was made exact.",),
+        )
+    area = float((np.asarray(mask) > 0).mean())
+    warnings = []
+    if painted > GOOD_DELTA_E:
+        warnings.append(f"The painted product is CIEDE2000 {painted:.1f} from {color.hex}.")
+    return Variant(
+        image,
+        Measurements(
+            target=color.hex,
+            target_name=color.name,
+            achieved_delta_e=round(painted, 2),
+            painted_delta_e=round(painted, 2),
+            mask_area=round(area, 4),
+            method="painted",
+            warnings=warnings,
+        ),
+    )
+
+
+def from_picture(image: Image.Image, mask: Image.Image, color: NamedColor) -> Variant:
+    """Recolor the product under `mask` exactly; every byte outside stays."""
+    made = recolor(image, mask, color)
+    return Variant(made.image, made.measurements)
