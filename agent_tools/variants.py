@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-CORRECT_ABOVE = 4.0
+SHARP_RING_DELTA_E = 25.0
+CORRECT_ABOVE = GOOD_DELTA_E
 # A painted product further off than this is more likely another part of the picture, such as the
 # plant in a pot: recoloring that would make it worse.
 CORRECT_BELOW = 30.0
@@ -102,15 +103,30 @@ def words_for(product: str, color: NamedColor, scene: str, material: str, model:
     return Words(product_caption({**parsed.attributes, "color": plain_color(color)}), warnings)
 
 
-def from_painting(image: Image.Image, color: NamedColor) -> Variant:
-    """Measure a painted product's color and, where it is off, make it exact.
+def silhouette_words(product: str, scene: str, material: str) -> str | None:
+    """Return the starter model's caption of the same product in the color easiest to outline."""
+    parsed = parse(" ".join(f"{material} {product}, {scene}".split()))
+    if parsed.domain != "product":
+        return None
+    color = "white" if parsed.attributes.get("background") == "charcoal" else "black"
+    return product_caption({**parsed.attributes, "color": color})
 
-    The correction is `recolor` on an automatic mask, so only the product changes.
-    """
+
+def sharp_mask(image: Image.Image) -> Image.Image | None:
+    """Return an automatic mask, only where the product stands out clearly."""
     try:
-        mask = segment(image).mask
-    except Refused as refusal:
-        return Variant(image, None, (f"The color was not measured. {refusal.message}",))
+        found = segment(image)
+    except Refused:
+        return None
+    clear = found.ring_delta_e is None or found.ring_delta_e >= SHARP_RING_DELTA_E
+    return found.mask if clear else None
+
+
+def from_painting(image: Image.Image, mask: Image.Image | None, color: NamedColor) -> Variant:
+    """Measure a painted product's color and, where it is off, make it exact under `mask`."""
+    if mask is None:
+        note = "The color was not measured: the product does not stand out from its background."
+        return Variant(image, None, (note,))
     painted = color_difference(image, mask, color)
     if CORRECT_ABOVE < painted < CORRECT_BELOW:
         corrected = recolor(image, mask, color)
@@ -123,12 +139,13 @@ def from_painting(image: Image.Image, color: NamedColor) -> Variant:
                     "method": f"painted, then {measured.method}",
                 }
             ),
-            (f"The model painted it CIEDE2000 {painted:.1f} off; its color was made exact.",),
         )
-    area = float((np.asarray(mask) > 0).mean())
     warnings = []
-    if painted > GOOD_DELTA_E:
-        warnings.append(f"The painted product is CIEDE2000 {painted:.1f} from {color.hex}.")
+    if painted >= CORRECT_BELOW:
+        warnings.append(
+            f"The painted product seems to be CIEDE2000 {painted:.0f} from {color.hex}; that far, "
+            "the color was left as painted."
+        )
     return Variant(
         image,
         Measurements(
@@ -136,7 +153,7 @@ def from_painting(image: Image.Image, color: NamedColor) -> Variant:
             target_name=color.name,
             achieved_delta_e=round(painted, 2),
             painted_delta_e=round(painted, 2),
-            mask_area=round(area, 4),
+            mask_area=round(float((np.asarray(mask) > 0).mean()), 4),
             method="painted",
             warnings=warnings,
         ),
