@@ -27,7 +27,7 @@ def fingerprint(torch: str) -> str:
 
 def install(torch: str) -> None:
     """Create .venv and install the project with its test tools, unless the stamp is fresh."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older python3
         sys.exit(f"agent-tools needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
     if STAMP.exists() and STAMP.read_text(encoding="utf-8") == fingerprint(torch):
         STAMP.touch()

@@ -40,7 +40,7 @@ def decode_picture(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS)
+            picture: Image.Image = Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS)
             width, height = picture.size
             if width * height > max_pixels:
                 raise BadPicture(

@@ -138,9 +138,8 @@ def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> Load
     spec = source.spec
     class_name = next(iter(spec.family.classes.values()))
     pipeline_class: Any = getattr(diffusers, class_name, None)
-    if not (
-        inspect.isclass(pipeline_class) and issubclass(pipeline_class, diffusers.DiffusionPipeline)
-    ):
+    known = inspect.isclass(pipeline_class)
+    if not (known and issubclass(pipeline_class, diffusers.DiffusionPipeline)):
         raise ModelNotLoaded(
             f"Model '{spec.name}' needs '{class_name}', which diffusers "
             f"{diffusers.__version__} does not have.",
@@ -164,7 +163,8 @@ def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> Load
                 dtypes[name] = component.dtype
                 component.eval().requires_grad_(False)
                 if name in ("unet", "vae"):
-                    torch.nn.Module.to(component, memory_format=torch.channels_last)
+                    # Module.to's type stubs know no memory_format.
+                    torch.nn.Module.to(component, memory_format=torch.channels_last)  # type: ignore[call-overload]
     except EngineError:
         raise
     except Exception as error:

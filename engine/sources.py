@@ -18,7 +18,8 @@ from typing import Any
 from engine.errors import LicenseNotAccepted, ModelNotLoaded
 from engine.registry import KNOWN_MODELS, ModelSpec, describe, find_model
 
-# Modules of this program that a model folder may name: imported by load_model before diffusers asks.
+# Modules of this program that a model folder may name: load_model imports them before diffusers
+# asks for them.
 OWN_MODULES = ("engine.starter.autoencoder",)
 STARTER_WEIGHTS = Path(__file__).parent / "starter" / "weights"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")

@@ -36,12 +36,12 @@ INSTRUCTIONS = (
     "Makes pictures for a conversation and keeps them. Every picture gets an image_id that stays "
     "valid: pass it to edit_image, create_product_variants (recolor a product exactly), get_image "
     "or export_to_kb instead of sending pixels; a picture of the user's own gets one from the "
-    "server's POST /images or from `agent-tools gallery add`. Personas keep their face through a persona_id. "
-    "draw_diagram draws structure and text exactly; do not ask generate_image for readable text. "
-    "Before making a picture, search_kb may find one that exists. When the user likes a picture, "
-    "export_to_kb puts it with its caption where a chatbot finds it again. Show the caption beside "
-    "the picture and use the alt text. The same words and seed give the same picture. Errors say "
-    "what to do next."
+    "server's POST /images or from `agent-tools gallery add`. Personas keep their face through a "
+    "persona_id. draw_diagram draws structure and text exactly; do not ask generate_image for "
+    "readable text. Before making a picture, search_kb may find one that exists. When the user "
+    "likes a picture, export_to_kb puts it with its caption where a chatbot finds it again. Show "
+    "the caption beside the picture and use the alt text. The same words and seed give the same "
+    "picture. Errors say what to do next."
 )
 _LISTED_IMAGES = 50
 # Long enough for the answer to be written before the libraries' import takes Python's lock.

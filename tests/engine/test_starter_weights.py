@@ -1,4 +1,4 @@
-"""The shipped starter model: a stock diffusers folder, small, safe, and right about what it paints."""
+"""The shipped starter model: a stock diffusers folder, small, safe, right about what it paints."""
 
 from __future__ import annotations
 

@@ -358,7 +358,7 @@ async def test_a_tool_call_is_logged_under_the_http_requests_id(
 async def test_an_upload_that_breaks_off_is_no_fault_of_the_server(
     log_stream: io.StringIO, http: httpx2.AsyncClient, studio: Studio
 ) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
+    _, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
     writer.write(
         b"POST /images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
         b"X-Request-Id: broken-off\r\nContent-Length: 1000\r\n\r\nabc"
