@@ -279,3 +279,14 @@ PLAIN_COLORS = {
     "white": 0xF4F3EF,
     "yellow": 0xF7CF1F,
 }
+
+# The other words that shoppers ask for plain colors with.
+PLAIN_SYNONYMS = {
+    "beige": "sand",
+    "gray": "grey",
+    "navy": "dark blue",
+    "purple": "violet",
+    "sage": "gray-green",
+    "sky blue": "light blue",
+    "teal": "blue-green",
+}

@@ -21,14 +21,14 @@ from agent_tools.provenance import recipe_sha256
 from agent_tools.segmentation import segment
 from agent_tools.tools.base import Progress, ProgressEvent
 from agent_tools.variants import (
+    asked_words,
     from_painting,
     from_picture,
-    plain_color,
     sharp_mask,
     silhouette_words,
     words_for,
 )
-from agent_tools.wording import Wording, lower_first, upper_first, wording
+from agent_tools.wording import Wording, lower_first, shorten, upper_first, wording
 from engine.request import ImageRequest, SamplingParams
 
 if TYPE_CHECKING:
@@ -281,18 +281,18 @@ def _detail(color: NamedColor, variant: Variant) -> str:
 def _words_of_product(product: Product, color: NamedColor) -> Wording:
     thing = " ".join(f"{product.material} {product.product}".split())
     place = f", {product.scene}" if product.scene else ""
-    return wording(f"{color.name} {thing}{place}", extra_tags=_color_tags(color))
+    words = wording(f"{color.name} {thing}{place}", extra_tags=asked_words(color))
+    return replace(words, use_when=_use_when(thing, color))
 
 
 def _words_of_picture(source: ImageRecord, color: NamedColor) -> Wording:
     what = source.title.strip(" .") or "Product"
-    words = wording(f"{what}, recolored to {color.label}", extra_tags=_color_tags(color))
-    return replace(words, use_when=f"Someone asks to see {lower_first(what)} in {color.name}.")
+    words = wording(f"{what}, recolored to {color.label}", extra_tags=asked_words(color))
+    return replace(words, use_when=_use_when(lower_first(what), color))
 
 
-def _color_tags(color: NamedColor) -> tuple[str, ...]:
-    """Return the color's own name and the plain word that people ask with."""
-    return tuple(dict.fromkeys((color.name, plain_color(color))))
+def _use_when(thing: str, color: NamedColor) -> str:
+    return f"Someone asks to see {shorten(thing, 160)} in {' or '.join(asked_words(color))}."
 
 
 def _facts(color: NamedColor) -> dict[str, str | int | float | bool]:

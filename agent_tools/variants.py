@@ -15,7 +15,7 @@ from agent_tools.color import (
     linear_from_srgb,
     parse_color,
 )
-from agent_tools.color_names import PLAIN_COLORS
+from agent_tools.color_names import PLAIN_COLORS, PLAIN_SYNONYMS
 from agent_tools.errors import Refused
 from agent_tools.recolor import GOOD_DELTA_E, color_difference, recolor
 from agent_tools.results import Measurements
@@ -83,6 +83,13 @@ def plain_color(color: NamedColor) -> str:
         lab_from_linear(linear_from_srgb(np.array(color.rgb, np.uint8))),
     )
     return names[int(np.argmin(distances))]
+
+
+def asked_words(color: NamedColor) -> tuple[str, ...]:
+    """Return the words that people ask for a color with, its own name first."""
+    plain = plain_color(color)
+    words = (color.name, plain, PLAIN_SYNONYMS.get(plain, plain))
+    return tuple(dict.fromkeys(words))
 
 
 def words_for(product: str, color: NamedColor, scene: str, material: str, model: str) -> Words:
