@@ -58,9 +58,11 @@ class Story:
     parts: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
-    def stage(self, name: str, output: Output, done: str) -> Iterator[None]:
-        """Time one stage and say when it is done."""
-        started = time.monotonic()
+    def stage(
+        self, name: str, output: Output, done: str, since: float | None = None
+    ) -> Iterator[None]:
+        """Time one stage, from now or from `since`, and say when it is done."""
+        started = time.monotonic() if since is None else since
         yield
         self.seconds[name] = round(time.monotonic() - started, 2)
         output.note(f"  {done} ({self.seconds[name]:.1f} s)")
@@ -97,7 +99,7 @@ async def _perform(workplace: Workplace, out: Path, log: TextIO, output: Output)
         bars.start("Starting the server")
         async with workplace.connect(log) as client:
             agent = Agent(client, bars, out / "pictures")
-            with story.stage("tools", output, "Server started, tools listed"):
+            with story.stage("tools", output, "Server started, tools listed", story.started):
                 story.parts["tools"] = await agent.list_tools()
             with story.stage("variants", output, f"{len(PRODUCT_COLORS)} variants from words"):
                 await _variants(agent, story)

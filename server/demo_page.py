@@ -60,6 +60,8 @@ dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; color: va
 .right { color: var(--accent); font-weight: 600; } .wrong { color: var(--wrong); font-weight: 600; }
 .bars { display: grid; grid-template-columns: max-content 1fr max-content; gap: .45rem .9rem;
   align-items: center; font-size: .92rem; max-width: 44rem; }
+.bars div { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1;
+  align-items: center; }
 .bars i { display: block; height: .55rem; border-radius: 99px; background: var(--accent);
   min-width: 3px; }
 .bars b { font-weight: 500; font-variant-numeric: tabular-nums; text-align: right; }
@@ -69,8 +71,9 @@ a { color: var(--accent); }
 @media (max-width: 34rem) {
   .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .7rem; }
   figcaption { padding: .6rem .7rem .7rem; font-size: .86rem; }
-  .bars { grid-template-columns: 1fr max-content; } .bars i { grid-column: 1 / -1; order: 1; }
-  .bars > * { order: 0; } .bars i { order: 0; } }
+  dl { grid-template-columns: 1fr; } dd { text-align: left; margin-bottom: .2rem; }
+  .bars { grid-template-columns: 1fr max-content; }
+  .bars i { grid-column: 1 / -1; grid-row: 2; } }
 """
 
 
@@ -98,14 +101,15 @@ def render(report: dict[str, Any]) -> str:
 <p class="lead">A client started the server, spoke MCP with it over standard input and output, and
 got everything on this page. Nothing was sent anywhere.</p>
 <ul class="facts">
-<li>{len(pictures)} pictures</li><li>{total:.0f} seconds</li>
+<li>{len(pictures) - 1} pictures made</li><li>{total:.0f} seconds</li>
 <li>model {escape(str(report["model"]))}</li><li>{len(report["tools"])} tools</li>
 <li>{right} of {len(questions)} questions answered</li>
 </ul>
 </header>
 
 <h2>A product in four colors, from words</h2>
-<p class="about">The same seed keeps shape and view; the result says how close each color came.</p>
+<p class="about">The same seed keeps shape and view. What the model painted is measured and, where
+it is off, made exact.</p>
 <div class="grid">{_join(_variant(v) for v in report["variants"])}</div>
 
 <h2>A photograph in three exact colors</h2>
@@ -177,8 +181,12 @@ def _variant(variant: dict[str, Any]) -> str:
         ("Asked for", _swatch(measured["target"]) + escape(measured["target_name"])),
         ("&Delta;E", f"{measured['achieved_delta_e']:.2f}"),
     ]
+    painted = measured.get("painted_delta_e")
+    if painted is not None and painted != measured["achieved_delta_e"]:
+        rows[-1] = ("&Delta;E", f"{painted:.2f} painted, {rows[-1][1]} corrected")
     if measured.get("outside_max_change") is not None:
-        rows.append(("Change outside", f"{measured['outside_max_change']} of 255"))
+        change = measured["outside_max_change"]
+        rows.append(("Bytes outside", f"changed by {change}" if change else "all unchanged"))
     if measured.get("r_log_y") is not None:
         rows.append(("Shading kept", f"{measured['r_log_y']:.3f}"))
     table = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
@@ -221,7 +229,7 @@ def _turn(question: dict[str, Any], pictures: dict[str, dict[str, Any]]) -> str:
 def _bars(seconds: dict[str, float]) -> str:
     longest = max(seconds[name] for name in _STAGES) or 1.0
     return "".join(
-        f'<span>{label}</span><i style="width:{100 * seconds[name] / longest:.1f}%"></i>'
-        f"<b>{seconds[name]:.1f} s</b>"
+        f'<div><span>{label}</span><i style="width:{100 * seconds[name] / longest:.1f}%"></i>'
+        f"<b>{seconds[name]:.1f} s</b></div>"
         for name, label in _STAGES.items()
     )
