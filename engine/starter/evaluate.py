@@ -128,12 +128,15 @@ def contact_sheet(images: Sequence[Image.Image], columns: int, side: int = 160) 
 def load_pipeline(folder: Path) -> Any:
     """Load the weights as any diffusers program would."""
     from diffusers import StableDiffusionPipeline
+    from diffusers.utils import logging
 
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     # model_index.json names our autoencoder's module; diffusers imports none by itself.
     import engine.starter.autoencoder  # noqa: F401
 
     pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True
+        folder, dtype=torch.float32, use_safetensors=True, low_cpu_mem_usage=False
     )
     pipeline.set_progress_bar_config(disable=True)
     pipeline.unet.to(memory_format=torch.channels_last)

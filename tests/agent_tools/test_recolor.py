@@ -1,0 +1,168 @@
+"""Recoloring against rendered truth: what a second render with another albedo looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rendered_truth import Rendered, mug, recolored_by_hsv, tee
+
+import agent_tools
+from agent_tools.color import (
+    delta_e_2000,
+    lab_from_linear,
+    linear_from_srgb,
+    parse_color,
+)
+from agent_tools.errors import InvalidArguments
+from agent_tools.recolor import METHODS, color_difference, outside_max_change, recolor
+
+TARGETS = ("#008080", "#DC143C", "#1F2A5A", "#D9A521", "#F2EEE6", "#36383D")
+MEAN_BAR, MIDTONE_BAR = 6.0, 2.0
+ASSETS = Path(agent_tools.__file__).parent / "assets"
+
+
+def lab(image: Image.Image) -> np.ndarray:
+    return lab_from_linear(linear_from_srgb(np.asarray(image.convert("RGB"))))
+
+
+def differences(made: Image.Image, truth: Rendered) -> float:
+    """Return the mean CIEDE2000 to the true render over the product."""
+    inside = np.asarray(truth.mask) > 127
+    return float(delta_e_2000(lab(made)[inside], lab(truth.image)[inside]).mean())
+
+
+SCENES = [(mug, "#B3201C"), (tee, "#2E5FA8")]
+
+
+@pytest.fixture(scope="module")
+def renders() -> dict[tuple[str, str], Rendered]:
+    return {
+        (render.__name__, color): render(color, 320)
+        for render, own in SCENES
+        for color in (own, *TARGETS)
+    }
+
+
+@pytest.mark.parametrize(("render", "own"), SCENES)
+def test_recolors_look_like_the_true_render_and_the_naive_way_does_not(render, own, renders):
+    source = renders[render.__name__, own]
+    exact, naive, midtone = [], [], []
+    for target in TARGETS:
+        truth = renders[render.__name__, target]
+        made = recolor(source.image, source.mask, parse_color(target))
+        assert made.measurements.outside_max_change == 0
+        exact.append(differences(made.image, truth))
+        midtone.append(made.measurements.achieved_delta_e)
+        naive.append(differences(recolored_by_hsv(source.image, source.mask, target), truth))
+    assert np.mean(exact) <= MEAN_BAR, exact
+    assert max(midtone) <= MIDTONE_BAR, midtone
+    assert np.mean(naive) > 2 * MEAN_BAR, "the bar would not notice a wrong method"
+
+
+def test_the_reported_color_is_what_another_measurement_finds(renders) -> None:
+    source = renders["mug", "#B3201C"]
+    target = parse_color("teal")
+    made = recolor(source.image, source.mask, target)
+    assert color_difference(made.image, source.mask, target) < MIDTONE_BAR
+    assert color_difference(source.image, source.mask, target) > 20
+
+
+def test_a_print_keeps_its_own_colors(renders) -> None:
+    source = renders["tee", "#2E5FA8"]
+    made = recolor(source.image, source.mask, parse_color("crimson"))
+    printed = np.asarray(source.print_mask) == 255
+    moved = delta_e_2000(lab(made.image)[printed], lab(source.image)[printed])
+    assert np.median(moved) < 1.0
+    body = (np.asarray(source.mask) == 255) & (np.asarray(source.print_mask) == 0)
+    assert np.median(delta_e_2000(lab(made.image)[body], lab(source.image)[body])) > 20
+
+
+def test_the_same_input_gives_the_same_bytes(renders) -> None:
+    source = renders["mug", "#B3201C"]
+    first, second = (
+        recolor(source.image, source.mask, parse_color("sage")).image.tobytes() for _ in range(2)
+    )
+    assert first == second
+    other = recolor(source.image, source.mask, parse_color("navy")).image.tobytes()
+    assert first != other
+
+
+@pytest.mark.parametrize("color", ["sage", "navy", "#D9A521", "white", "black", "dusty rose"])
+def test_the_shipped_photo_changes_only_under_its_mask(color: str) -> None:
+    photo = Image.open(ASSETS / "coffee-cup.png").convert("RGB")
+    mask = Image.open(ASSETS / "coffee-cup-mask.png").convert("L")
+    made = recolor(photo, mask, parse_color(color))
+    outside = np.asarray(mask) == 0
+    assert np.array_equal(np.asarray(made.image)[outside], np.asarray(photo)[outside])
+    assert made.measurements.outside_max_change == 0
+    assert made.measurements.achieved_delta_e < MIDTONE_BAR
+    assert made.measurements.r_log_y > 0.9
+    assert not np.array_equal(np.asarray(made.image), np.asarray(photo))
+
+
+def test_a_byte_changed_outside_is_noticed() -> None:
+    before = Image.new("RGB", (20, 20), "red")
+    mask = Image.new("L", (20, 20), 0)
+    mask.paste(255, (5, 5, 10, 10))
+    after = before.copy()
+    after.putpixel((7, 7), (0, 255, 0))
+    assert outside_max_change(before, after, mask) == 0
+    after.putpixel((0, 0), (252, 0, 0))
+    assert outside_max_change(before, after, mask) == 3
+    clear, seen = before.convert("RGBA"), before.convert("RGBA")
+    seen.putalpha(Image.new("L", (20, 20), 250))
+    assert outside_max_change(clear, seen, mask) == 5
+
+
+def test_transparency_stays_as_it_is(renders) -> None:
+    source = renders["mug", "#B3201C"]
+    image = source.image.convert("RGBA")
+    image.putalpha(source.mask)
+    made = recolor(image, source.mask, parse_color("teal"))
+    assert made.image.mode == "RGBA"
+    assert made.image.getchannel("A").tobytes() == source.mask.tobytes()
+
+
+@pytest.mark.parametrize("size", [(1, 40), (37, 1), (33, 17), (16384, 3)])
+def test_odd_sizes_work(size: tuple[int, int]) -> None:
+    image = Image.effect_noise(size, 60).convert("RGB")
+    mask = Image.new("L", size, 255)
+    mask.paste(0, (0, 0, max(1, size[0] // 4), max(1, size[1] // 4)))
+    made = recolor(image, mask, parse_color("navy"))
+    assert made.image.size == size
+    assert made.measurements.outside_max_change == 0
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (Image.new("L", (10, 10), 255), "10x10"),
+        (Image.new("L", (40, 30), 0), "empty"),
+        (Image.new("L", (40, 30), 255), "whole picture"),
+        (Image.effect_noise((40, 30), 80), "looks like a picture"),
+    ],
+)
+def test_a_wrong_mask_is_one_clear_error(mask: Image.Image, words: str) -> None:
+    with pytest.raises(InvalidArguments, match=words) as caught:
+        recolor(Image.new("RGB", (40, 30), "red"), mask, parse_color("teal"))
+    assert caught.value.hint
+
+
+def test_extreme_colors_and_products_carry_warnings(renders) -> None:
+    source = renders["mug", "#B3201C"]
+    white = recolor(source.image, source.mask, parse_color("#FFFFFF")).measurements
+    black = recolor(source.image, source.mask, parse_color("#000000")).measurements
+    plain = recolor(source.image, source.mask, parse_color("teal")).measurements
+    assert any("almost white" in warning for warning in white.warnings)
+    assert any("almost black" in warning for warning in black.warnings)
+    assert plain.warnings == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_either_method_can_be_asked_for(method, renders) -> None:
+    source = renders["mug", "#B3201C"]
+    made = recolor(source.image, source.mask, parse_color("teal"), method=method)
+    assert made.measurements.method == method
