@@ -95,7 +95,7 @@ def parse_color(text: str) -> NamedColor:
     modifier, _, rest = words.partition(" ")
     base = _known_name(rest) if modifier in _LIGHTNESS_WORDS else None
     if base is None:
-        raise _unknown_color(words)
+        raise _unknown_color(text)
     rgb = _shift_lightness(_ALL_NAMES[base], _LIGHTNESS_WORDS[modifier])
     return NamedColor(_hex(rgb), rgb, f"{modifier} {base}")
 
@@ -215,9 +215,9 @@ def _shift_lightness(rgb: tuple[int, int, int], shift: float) -> tuple[int, int,
     return red, green, blue
 
 
-def _unknown_color(words: str) -> InvalidArguments:
-    asked = words[:60]
-    matches = difflib.get_close_matches(asked, _ALL_NAMES, n=4, cutoff=0.45)
+def _unknown_color(text: str) -> InvalidArguments:
+    asked = text.strip()[:60]
+    matches = difflib.get_close_matches(asked.lower(), _ALL_NAMES, n=4, cutoff=0.45)
     matches += [word for word in asked.split() if word in _ALL_NAMES]
     near = list(dict.fromkeys(matches)) or ["red", "navy", "sage green", "dusty rose"]
     described = ", ".join(f"{name} ({_hex(_ALL_NAMES[name])})" for name in near)

@@ -192,5 +192,7 @@ class Backlog:
         job.finish()
 
     def _remaining_s(self, job: Job) -> float:
-        """Estimate the work left of a job; while it is here there is some."""
+        """Estimate the work left of a job; a cancelled one leaves with its current step."""
+        if job.cancelled:
+            return 1e-3
         return max(1e-3, job.units * (1 - job.done_share) * self._unit_s)

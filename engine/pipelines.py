@@ -123,16 +123,20 @@ def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> Load
     Raises:
         ModelNotLoaded: if diffusers cannot read it or it does not fit.
     """
+    from transformers.utils import logging as transformers_logging
+
+    # Bars and advice of every load and request would flood the server's log, whose lines are JSON;
+    # TRANSFORMERS_VERBOSITY and DIFFUSERS_VERBOSITY bring them back. Importing diffusers already
+    # makes transformers speak.
+    transformers_logging.disable_progress_bar()
+    if "TRANSFORMERS_VERBOSITY" not in os.environ:
+        transformers_logging.set_verbosity_error()
     import diffusers
     import torch
     from diffusers.utils import is_accelerate_available
     from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
 
-    # Bars and warnings of every request would flood the server's log; DIFFUSERS_VERBOSITY
-    # brings the warnings back.
     diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
     if "DIFFUSERS_VERBOSITY" not in os.environ:
         diffusers_logging.set_verbosity_error()
     spec = source.spec

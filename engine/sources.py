@@ -105,7 +105,7 @@ def check_folder(folder: Path, name: str, known: ModelSpec | None = None) -> Sou
             f"Model {shown} {missing}.",
             hint="Train it with `make starter`, or name another model."
             if known is not None and known.source == "starter"
-            else "Save the model with save_pretrained, or name its hub id.",
+            else "Save the model with save_pretrained, or name its hub id, or use 'starter'.",
         )
     for path in folder.rglob("*.py"):
         raise ModelNotLoaded(
@@ -213,7 +213,7 @@ def _weights_variant(part: Path, shown: str) -> str | None:
 def folder_revision(folder: Path) -> str:
     """Return "sha256:" and a hash over the folder's file names, sizes, JSON and tensor tables.
 
-    Tensor data itself is not read, so gigabytes cost nothing; safetensors puts the table of
+    Of tensor data only samples are read, so gigabytes cost nothing; safetensors puts the table of
     names, shapes and offsets in front (https://huggingface.co/docs/safetensors).
 
     Raises:
@@ -236,9 +236,13 @@ def folder_revision(folder: Path) -> str:
                     hint="Copy or download the whole folder again.",
                 )
             digest.update(file.read(length))
-            # Weights that differ in values alone have equal tables: sample the data too.
-            for offset in range(8 + length, size, max(1, (size - 8 - length) // 16)):
-                file.seek(offset)
+            # Weights that differ in values alone have equal tables: sample the data too, its end
+            # included.
+            for offset in (
+                *range(8 + length, size, max(1, (size - 8 - length) // 16)),
+                size - 4096,
+            ):
+                file.seek(max(8 + length, offset))
                 digest.update(file.read(4096))
     return "sha256:" + digest.hexdigest()
 

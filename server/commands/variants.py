@@ -82,7 +82,6 @@ def _with_measurements(result: ToolResult, images: list[dict[str, Any]]) -> Mapp
         for variant in data.get("variants", [])
     }
     for image in images:
-        measurements = by_id.get(image["image_id"])
-        if measurements is not None:
-            image["measurements"] = measurements
+        if image["image_id"] in by_id:
+            image["measurements"] = by_id[image["image_id"]]
     return {"warnings": data.get("warnings", [])}

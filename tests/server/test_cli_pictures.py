@@ -247,7 +247,7 @@ def test_ctrl_c_cancels_cleanly_and_keeps_nothing(
     """A terminal shows the steps on stderr; Ctrl-C in the middle ends with 130 and one object."""
     terminal, stderr = pty.openpty()
     command = [sys.executable, "-m", "server.cli", "--data", str(tmp_path / "data")]
-    command += ["generate", "a mug", "--steps", "150", "--json"]
+    command += ["generate", "a mug", "--steps", "150", "--count", "4", "--json"]
     process = subprocess.Popen(
         [*command, "--model", str(tiny_stable_diffusion)],
         stdout=subprocess.PIPE,
@@ -256,7 +256,7 @@ def test_ctrl_c_cancels_cleanly_and_keeps_nothing(
     )
     os.close(stderr)
     seen = b""
-    while b" of 150" not in seen:
+    while b" of 600" not in seen:
         piece = _read(terminal)
         assert piece, seen[-2000:].decode(errors="replace")
         seen += piece
