@@ -201,8 +201,7 @@ def _compressed(shading: Floats, aim: Floats) -> Floats:
     """Bend shading above 1 so that a light color keeps its relief instead of clipping."""
     room = np.float32(max(1 / max(float(aim.max()), 1e-3) - 1, 0.05))
     over = np.maximum(shading - 1, 0)
-    result: Floats = np.minimum(shading, 1) + over / (1 + over / room)
-    return result
+    return np.asarray(np.minimum(shading, 1) + over / (1 + over / room), np.float32)
 
 
 def _calibrated(plan: _Plan, light: Floats, band: Flags) -> _Plan:

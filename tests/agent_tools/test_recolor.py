@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rendered_truth import Rendered, mug, recolored_by_hsv, tee
 
 import agent_tools
 from agent_tools.color import (
@@ -18,6 +17,7 @@ from agent_tools.color import (
 )
 from agent_tools.errors import InvalidArguments
 from agent_tools.recolor import METHODS, color_difference, outside_max_change, recolor
+from benchmarks.rendered_truth import Rendered, mug, recolored_by_hsv, tee
 
 TARGETS = ("#008080", "#DC143C", "#1F2A5A", "#D9A521", "#F2EEE6", "#36383D")
 MEAN_BAR, MIDTONE_BAR = 6.0, 2.0

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from rendered_truth import mug, tee
 
 import agent_tools
 from agent_tools.errors import InvalidArguments, Refused
 from agent_tools.segmentation import segment
+from benchmarks.rendered_truth import mug, tee
 
 ASSETS = Path(agent_tools.__file__).parent / "assets"
 
