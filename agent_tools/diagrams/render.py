@@ -13,8 +13,9 @@ from xml.etree.ElementTree import Element
 from PIL import Image
 
 from agent_tools.diagrams import legibility, repair, source, svg
-from agent_tools.diagrams.describe import describe, plain
+from agent_tools.diagrams.describe import describe
 from agent_tools.diagrams.errors import DiagramTooLarge
+from agent_tools.diagrams.facts import plain
 from agent_tools.diagrams.legibility import Label
 from agent_tools.diagrams.mermaid import MermaidRenderer
 from agent_tools.diagrams.raster import rasterize, resvg_version
