@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 from PIL import Image
 
-from agent_tools.diagrams import legibility, repair, source, svg
+from agent_tools.diagrams import finish, legibility, repair, source, svg
 from agent_tools.diagrams.describe import describe
 from agent_tools.diagrams.errors import DiagramTooLarge
 from agent_tools.diagrams.facts import plain
@@ -85,7 +85,7 @@ def render(
     prepared = source.without_title(prepared)
     drawn, root = _best_shape(renderer, prepared, palette, aspect)
     description = describe(prepared.kind, model, heading)
-    svg.add_canvas(root, palette, heading, PADDING)
+    finish.add_canvas(root, palette, heading, PADDING)
     labels = legibility.make_legible(root, palette)
     _, _, width, height = svg.view_box(root)
     notes = list(prepared.notes)
@@ -135,7 +135,7 @@ def _best_shape(
 
 def _laid_out(renderer: MermaidRenderer, text: str, theme: Theme) -> Element:
     root = svg.sanitized(renderer.svg(text), theme)
-    svg.title_chips(root, theme)
+    finish.finish(root, theme)
     x, y, width, height = svg.view_box(root)
     if max(width, height) > MAX_DRAWING:
         raise DiagramTooLarge(
