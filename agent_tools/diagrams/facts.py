@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from agent_tools.diagrams.errors import DiagramRefused
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -221,7 +223,11 @@ def _gantt(model: dict[str, Any]) -> Facts:
 
 def _pie(model: dict[str, Any]) -> Facts:
     slices = [(plain(s["label"]), float(s["value"])) for s in model["sections"]]
-    total = sum(value for _, value in slices) or 1.0
+    total = sum(value for _, value in slices)
+    if slices and total <= 0:
+        raise DiagramRefused(
+            "All slices of the pie are zero.", hint="Give at least one slice a value above zero."
+        )
     lines = [f"{label} {value:g} ({value / total:.0%})" for label, value in slices]
     return Facts("Pie chart", _count(len(slices), "slice"), lines, [label for label, _ in slices])
 

@@ -42,7 +42,8 @@ _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 # Fonts are ours; a shadow costs more pixels than it is worth.
 _DROPPED_PROPERTIES = frozenset(("font-family", "filter", "cursor", "animation", "behavior"))
 _DEFAULTS = frozenset(("clip-path:none", "mask:none", "transform:none"))
-_FONT_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:px)?")
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)(?:px)?(\s*!important)?")
+_MAX_STROKE = 8.0
 MIN_FONT_SIZE = 13.0  # a picture in a chat bubble is shown at about half its width
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
@@ -229,6 +230,8 @@ def _declarations(text: str) -> Iterator[tuple[str, str]]:
         name, value = name.strip().lower(), value.strip()
         if name == "font-size":
             value = _readable(value)
+        if name == "stroke-width" and (width := _LENGTH.fullmatch(value)):
+            value = f"{min(float(width[1]), _MAX_STROKE):g}px{width[2] or ''}"
         # Slightly transparent text has less contrast than it seems; it is drawn in full.
         faded = name == "opacity" and re.match(r"0?\.[5-9]", value)
         if colon and value and name not in _DROPPED_PROPERTIES and not _BAD_VALUE.search(value):
@@ -236,5 +239,6 @@ def _declarations(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _readable(size: str) -> str:
-    number = _FONT_SIZE.fullmatch(size)
-    return f"{MIN_FONT_SIZE:g}px" if number and float(number[1]) < MIN_FONT_SIZE else size
+    number = _LENGTH.fullmatch(size)
+    small = number is not None and float(number[1]) < MIN_FONT_SIZE
+    return f"{MIN_FONT_SIZE:g}px{number[2] or ''}" if number and small else size
