@@ -129,11 +129,12 @@ def _mindmap(graph: Graph, numbers: dict[str, str]) -> str:
     roots = [node for node in graph.nodes if node.id not in parents]
     for e in graph.edges:
         children[e.source].append(by_id[e.target])
+    not_a_tree = DiagramRefused(
+        "A mind map is a tree: one root, and each other node the target of exactly one edge.",
+        hint="Mend the edges, or use kind 'flowchart'.",
+    )
     if len(roots) != 1 or len(set(parents)) != len(parents):
-        raise DiagramRefused(
-            "A mind map is a tree: one root, and each other node the target of exactly one edge.",
-            hint="Mend the edges, or use kind 'flowchart'.",
-        )
+        raise not_a_tree
     lines = ["mindmap"]
 
     def walk(node: Node, depth: int) -> None:
@@ -143,6 +144,8 @@ def _mindmap(graph: Graph, numbers: dict[str, str]) -> str:
             walk(child, depth + 1)
 
     walk(roots[0], 0)
+    if len(lines) != len(graph.nodes) + 1:  # the rest runs in a circle apart from the root
+        raise not_a_tree
     return "\n".join(lines)
 
 
