@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agent_tools.diagrams.facts import facts_of, plain
+from agent_tools.diagrams.facts import facts_of
+from agent_tools.diagrams.labels import plain
 
 MAX_ALT = 250  # IPTC Photo Metadata Standard, Alt Text (Accessibility)
 

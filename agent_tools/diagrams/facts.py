@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent_tools.diagrams.errors import DiagramRefused
+from agent_tools.diagrams.labels import plain, plain_html, plain_markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +27,6 @@ def facts_of(kind: str, model: dict[str, Any]) -> Facts:
     return _READERS[kind](model)
 
 
-def plain(text: str) -> str:
-    """Return a Mermaid label as the reader sees it: entities decoded, tags and marks gone."""
-    # Mermaid keeps #quot; and #35; as placeholders until it draws.
-    text = re.sub("\ufb02\u00b0\u00b0(\\d+)\u00b6\u00df", r"&#\1;", text)
-    text = re.sub("\ufb02\u00b0(\\w+)\u00b6\u00df", r"&\1;", text)
-    text = re.sub(r"<br\s*/?>", " ", text, flags=re.IGNORECASE)
-    text = re.sub(r"\\n|\n", " ", text)
-    return " ".join(html.unescape(text).split())
-
-
 def _flowchart(model: dict[str, Any]) -> Facts:
     names = {n["id"]: _node_label(n) for n in model["nodes"]}
     groups = [
@@ -47,7 +37,7 @@ def _flowchart(model: dict[str, Any]) -> Facts:
     nodes = [n for n in model["nodes"] if n["id"] not in {g["id"] for g in model["subgraphs"]}]
     lines = [
         f"{names.get(e['from'], e['from'])} {_arrow(e)} {names.get(e['to'], e['to'])}"
-        + _in_brackets(e.get("label"))
+        + _in_brackets(e.get("label"), plain_html)
         for e in model["edges"]
     ]
     alone = {n["id"] for n in nodes} - {i for e in model["edges"] for i in (e["from"], e["to"])}
@@ -61,12 +51,10 @@ def _flowchart(model: dict[str, Any]) -> Facts:
 
 
 def _node_label(node: dict[str, Any]) -> str:
-    label = plain(str(node.get("label") or node["id"]))
+    label = str(node.get("label") or node["id"])
     if node.get("labelType") == "markdown":
         label = re.sub(r"(\*\*|__|\*|_)(\S.*?)\1", r"\2", label)
-    else:
-        label = re.sub(r"<[^>]*>", "", label) or label
-    return " ".join(label.split())
+    return plain_html(label)
 
 
 def _arrow(edge: dict[str, Any]) -> str:
@@ -104,7 +92,7 @@ def _sequence(model: dict[str, Any]) -> Facts:
             count += 1
             sender, receiver = (names.get(message[k], message[k]) for k in ("from", "to"))
             arrow = "replies to" if kind in _REPLIES else "to"
-            lines.append(f"{count}. {sender} {arrow} {receiver}: {text}")
+            lines.append(f"{count}. {sender} {arrow} {receiver}" + (f": {text}" if text else ""))
     counts = _listed([_count(len(names), "participant"), _count(count, "message")])
     return Facts("Sequence diagram", counts, lines, list(names.values()))
 
@@ -148,12 +136,12 @@ def _state(model: dict[str, Any]) -> Facts:
         elif shape in ("choice", "fork", "join", "forkJoin"):
             names[node["id"]] = shape
         elif shape not in ("note", "noteGroup"):
-            names[node["id"]] = plain(node.get("label") or node["id"])
+            names[node["id"]] = plain_markdown(node.get("label") or node["id"])
             if node.get("isGroup"):
                 groups[node["id"]] = names[node["id"]]
     states = [k for k, v in names.items() if v not in ("start", "end") and k not in groups]
     lines = [
-        f"{names[e['start']]} → {names[e['end']]}" + _in_brackets(e.get("label"))
+        f"{names[e['start']]} → {names[e['end']]}" + _in_brackets(e.get("label"), plain_markdown)
         for e in model["edges"]
         if e["start"] in names and e["end"] in names
     ]
@@ -164,7 +152,7 @@ def _state(model: dict[str, Any]) -> Facts:
             lines.append(f"{name} holds {_listed(inside)}")
     for node in model["nodes"]:
         if node.get("shape") == "note":
-            lines.append(f"Note: {plain(node.get('label') or '')}")
+            lines.append(f"Note: {plain_markdown(node.get('label') or '')}")
     arrows = sum(1 for line in lines if " → " in line)
     counts = [_count(len(states) + len(groups), "state"), _count(arrows, "transition")]
     return Facts("State diagram", _listed(counts), lines, [names[s] for s in (*states, *groups)])
@@ -237,11 +225,11 @@ def _mindmap(model: dict[str, Any]) -> Facts:
     labels: list[str] = []
 
     def walk(node: dict[str, Any]) -> None:
-        name = plain(node.get("descr") or "")
+        name = plain_html(node.get("descr") or "")
         labels.append(name)
         children = node.get("children") or []
         if children:
-            lines.append(f"{name}: {_listed([plain(c.get('descr') or '') for c in children])}")
+            lines.append(f"{name}: {_listed([plain_html(c.get('descr') or '') for c in children])}")
         for child in children:
             walk(child)
 
@@ -287,8 +275,8 @@ def _listed(items: Sequence[str]) -> str:
     return ", ".join(items[:-1]) + " and " + items[-1]
 
 
-def _in_brackets(label: str | None) -> str:
-    text = plain(label or "")
+def _in_brackets(label: str | None, read: Callable[[str], str] = plain) -> str:
+    text = read(label or "")
     return f" ({text})" if text else ""
 
 

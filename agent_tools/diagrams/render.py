@@ -15,7 +15,7 @@ from PIL import Image
 from agent_tools.diagrams import finish, legibility, repair, source, svg
 from agent_tools.diagrams.describe import describe
 from agent_tools.diagrams.errors import DiagramRefused, DiagramTooLarge
-from agent_tools.diagrams.facts import plain
+from agent_tools.diagrams.labels import plain
 from agent_tools.diagrams.legibility import Label
 from agent_tools.diagrams.mermaid import MermaidRenderer
 from agent_tools.diagrams.raster import rasterize, resvg_version

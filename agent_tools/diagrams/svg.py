@@ -109,7 +109,7 @@ def texts(root: Element) -> list[Element]:
 
 def text_of(element: Element) -> str:
     """Return what a text element says, lines joined by spaces."""
-    return " ".join(" ".join(element.itertext()).split())
+    return " ".join(" ".join(element.itertext()).replace("\u2060", "").split())
 
 
 def set_style(element: Element, **properties: str) -> None:

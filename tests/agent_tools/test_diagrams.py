@@ -421,15 +421,22 @@ MARKUP = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("texts", [MARKUP[::2], MARKUP[1::2]])
 @pytest.mark.parametrize("kind", ["flowchart", "state", "sequence", "mindmap"])
-def test_labels_of_a_graph_mean_themselves(kind: str) -> None:
+def test_labels_of_a_graph_mean_themselves(kind: str, texts: list[str]) -> None:
     nodes = [{"id": "root", "label": "Root"}]
-    nodes += [{"id": f"n{i}", "label": text} for i, text in enumerate(MARKUP)]
-    edges = [{"source": "root", "target": f"n{i}"} for i in range(len(MARKUP))]
+    nodes += [{"id": f"n{i}", "label": text} for i, text in enumerate(texts)]
+    said = [] if kind == "mindmap" else [f"say {text} on" for text in texts]
+    edges = [
+        {"source": "root", "target": f"n{i}", "label": said[i] if said else ""}
+        for i in range(len(texts))
+    ]
+    if kind == "sequence":  # next to each other, or the paper gets too wide
+        edges = [{**edge, "source": f"n{i - 1}" if i else "root"} for i, edge in enumerate(edges)]
     graph = Graph.model_validate({"kind": kind, "nodes": nodes, "edges": edges})
     drawing = render(to_mermaid(graph))
     shown = re.sub(r"\s", "", "".join(found.text for found in drawing.labels))
-    for text in MARKUP:
+    for text in (*texts, *said):
         assert re.sub(r"\s", "", text) in shown, text
         assert text in drawing.long_description, text
 
