@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,47 @@ def test_the_same_text_gives_the_same_picture_in_every_process(
         drawing = worker.draw(SPECS["state"])
         seen.add((drawing.svg, drawing.image.tobytes(), drawing.alt))
     assert len(seen) == 1
+
+
+def python_that(tmp_path: Path, command: str) -> str:
+    """Return an interpreter that runs a shell command before it becomes Python."""
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\n{command}\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    return str(script)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("ulimit -v 150000", DiagramTooLarge),  # too little memory to lay anything out
+        ("kill -9 $$", DiagramTooLarge),  # what the kernel does when the machine runs out
+        ("exit 3", DiagramError),
+    ],
+)
+def test_a_drawing_process_that_dies_is_one_clear_error_and_the_next_one_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, error: type[DiagramError]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", python_that(tmp_path, command))
+        with pytest.raises(DiagramError) as caught:
+            worker.draw(SPECS["pie"])
+    assert type(caught.value) is error and caught.value.hint
+    assert "Traceback" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+    assert worker.draw(SPECS["pie"]).kind == "pie"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_the_drawing_process_sees_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-1")
+    monkeypatch.setenv("AGENT_TOOLS_TOKEN", "canary-2")
+    seen = tmp_path / "environment"
+    monkeypatch.setattr(sys, "executable", python_that(tmp_path, f'env > "{seen}"'))
+    assert worker.draw(SPECS["pie"]).kind == "pie"
+    assert "PATH=" in seen.read_text() and "canary" not in seen.read_text()
 
 
 ALT = {
