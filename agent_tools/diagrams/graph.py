@@ -23,6 +23,7 @@ _SHAPES: dict[Shape, tuple[str, str]] = {
     "cylinder": ("[(", ")]"),
 }
 _ARROWS: dict[LineStyle, str] = {"solid": "-->", "dashed": "-.->", "thick": "==>"}
+_JOINER = "\u2060"  # invisible; behind a code it keeps "#" and "35;" from making another code
 _UNSAFE = frozenset('"#`<>&;:{}[]()|\\*_~$%')
 
 
@@ -81,10 +82,10 @@ def to_mermaid(graph: Graph) -> str:
     numbers = {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
     if graph.kind == "sequence":
         lines = ["sequenceDiagram"]
-        lines += [f"  participant {numbers[n.id]} as {_label(n)}" for n in graph.nodes]
+        lines += [f"  participant {numbers[n.id]} as {_label(n, graph.kind)}" for n in graph.nodes]
         for e in graph.edges:
             arrow = "-->>" if e.style == "dashed" else "->>"
-            text = _text(e.label) or "#160;"
+            text = _text(e.label, graph.kind) or "#160;"
             lines.append(f"  {numbers[e.source]}{arrow}{numbers[e.target]}: {text}")
         return "\n".join(lines)
     if graph.kind == "mindmap":
@@ -95,15 +96,15 @@ def to_mermaid(graph: Graph) -> str:
     for group, members in _grouped(graph):
         indent = "  "
         if group is not None:
-            lines.append(f'  subgraph {group[0]}["{_text(group[1])}"]')
+            lines.append(f'  subgraph {group[0]}["{_text(group[1], graph.kind)}"]')
             indent = "    "
         for node in members:
             left, right = _SHAPES[node.shape]
-            lines.append(f'{indent}{numbers[node.id]}{left}"{_label(node)}"{right}')
+            lines.append(f'{indent}{numbers[node.id]}{left}"{_label(node, graph.kind)}"{right}')
         if group is not None:
             lines.append("  end")
     for e in graph.edges:
-        text = f'|"{_text(e.label)}"|' if e.label.strip() else ""
+        text = f'|"{_text(e.label, graph.kind)}"|' if e.label.strip() else ""
         lines.append(f"  {numbers[e.source]} {_ARROWS[e.style]}{text} {numbers[e.target]}")
     return "\n".join(lines)
 
@@ -112,12 +113,12 @@ def _state(graph: Graph, numbers: dict[str, str]) -> str:
     lines = ["stateDiagram-v2"]
     for group, members in _grouped(graph):
         if group is not None:
-            lines.append(f'  state "{_text(group[1])}" as {group[0]} {{')
-        lines += [f'    state "{_label(n)}" as {numbers[n.id]}' for n in members]
+            lines.append(f'  state "{_text(group[1], graph.kind)}" as {group[0]} {{')
+        lines += [f'    state "{_label(n, graph.kind)}" as {numbers[n.id]}' for n in members]
         if group is not None:
             lines.append("  }")
     for e in graph.edges:
-        text = f" : {_text(e.label)}" if e.label.strip() else ""
+        text = f" : {_text(e.label, graph.kind)}" if e.label.strip() else ""
         lines.append(f"  {numbers[e.source]} --> {numbers[e.target]}{text}")
     return "\n".join(lines)
 
@@ -129,20 +130,25 @@ def _mindmap(graph: Graph, numbers: dict[str, str]) -> str:
     roots = [node for node in graph.nodes if node.id not in parents]
     for e in graph.edges:
         children[e.source].append(by_id[e.target])
+    not_a_tree = DiagramRefused(
+        "A mind map is a tree: one root, and each other node the target of exactly one edge.",
+        hint="Mend the edges, or use kind 'flowchart'.",
+    )
     if len(roots) != 1 or len(set(parents)) != len(parents):
-        raise DiagramRefused(
-            "A mind map is a tree: one root, and each other node the target of exactly one edge.",
-            hint="Mend the edges, or use kind 'flowchart'.",
-        )
+        raise not_a_tree
     lines = ["mindmap"]
 
     def walk(node: Node, depth: int) -> None:
         left, right = ("((", "))") if depth == 0 else ("[", "]")
-        lines.append(f'{"  " * (depth + 1)}{numbers[node.id]}{left}"{_label(node)}"{right}')
+        lines.append(
+            f'{"  " * (depth + 1)}{numbers[node.id]}{left}"{_label(node, graph.kind)}"{right}'
+        )
         for child in children[node.id]:
             walk(child, depth + 1)
 
     walk(roots[0], 0)
+    if len(lines) != len(graph.nodes) + 1:  # the rest runs in a circle apart from the root
+        raise not_a_tree
     return "\n".join(lines)
 
 
@@ -183,14 +189,26 @@ def _check(graph: Graph) -> None:
         )
 
 
-def _label(node: Node) -> str:
-    return _text(node.label) or _text(node.id)
+def _label(node: Node, kind: GraphKind) -> str:
+    return _text(node.label, kind) or _text(node.id, kind)
 
 
-def _text(text: str) -> str:
-    """Escape a label so that Mermaid and HTML see no markup in it (Mermaid entity codes)."""
+def _text(text: str, kind: GraphKind) -> str:
+    """Escape a label so that Mermaid, HTML and Markdown see no markup in it.
+
+    Mermaid turns its codes (#38;) into characters first; a sequence diagram draws those, the
+    other kinds read them as HTML, and a state diagram reads Markdown in them too.
+    """
+
+    def escaped(character: str) -> str:
+        if kind != "sequence" and character == "<":
+            return "#38;lt#59;"
+        if kind == "state" and character in "*_":
+            return f"#92;#{ord(character)};"
+        return f"#{ord(character)};{_JOINER}" if character in _UNSAFE else character
+
     parts = []
     for line in text.strip().splitlines():
-        words = " ".join(line.split())
-        parts.append("".join(f"#{ord(c)};" if c in _UNSAFE else c for c in words))
+        codes = "".join(escaped(character) for character in " ".join(line.split()))
+        parts.append(_JOINER + codes if codes.startswith("#") else codes)
     return "<br/>".join(parts)

@@ -29,6 +29,8 @@ _Kind = merman.MermanTextMeasurementResultKind
 _OPERATIONS = {
     number: (kind, offset) for number, _, kind, offset in merman.TEXT_MEASUREMENT_OPERATIONS
 }
+# Enough for a chain of 150 nodes or 60 tables; the drawing process has a clock for the rest.
+_LIMITS = {"max_model_items": 1500, "max_layout_work_units": 1_000_000}
 _BOLD = frozenset(("bold", "bolder", "600", "700", "800", "900"))
 
 
@@ -38,7 +40,7 @@ class MermaidRenderer:
     def __init__(self, theme: Theme) -> None:
         options = {
             "runtime_policy": "deterministic",
-            "resources": {"profile": "constrained", "limits": {"max_model_items": 1500}},
+            "resources": {"profile": "constrained", "limits": _LIMITS},
             "svg": {"pipeline": "resvg-safe", "diagram_id": "diagram"},
             "site_config": site_config(theme, fonts.FAMILY),
         }

@@ -12,9 +12,10 @@ from xml.etree.ElementTree import Element
 
 from PIL import Image
 
-from agent_tools.diagrams import legibility, repair, source, svg
-from agent_tools.diagrams.describe import describe, plain
-from agent_tools.diagrams.errors import DiagramTooLarge
+from agent_tools.diagrams import finish, legibility, repair, source, svg
+from agent_tools.diagrams.describe import describe
+from agent_tools.diagrams.errors import DiagramRefused, DiagramTooLarge
+from agent_tools.diagrams.labels import plain
 from agent_tools.diagrams.legibility import Label
 from agent_tools.diagrams.mermaid import MermaidRenderer
 from agent_tools.diagrams.raster import rasterize, resvg_version
@@ -26,6 +27,7 @@ SCALE = 2.0
 PADDING = 28.0
 MAX_SIDE = 4000  # pixels of the finished picture
 MAX_DRAWING = 7000.0  # user units; beyond, text would be too small to read anyway
+MAX_AREA = 10_000_000.0  # square user units
 _RATIOS: dict[Aspect, float] = {"auto": 4 / 3, "wide": 16 / 9, "tall": 3 / 4, "square": 1.0}
 _MARGIN = 80.0  # room to find what reaches over the edge of the laid-out box
 _CHAT_BUBBLE = 900.0  # user units; wider drawings are shown smaller there
@@ -82,9 +84,14 @@ def render(
     model = renderer.parse(prepared.text)
     heading = plain(title) or prepared.title or plain(str(model.get("title") or ""))
     prepared = source.without_title(prepared)
-    drawn, root = _best_shape(renderer, prepared, palette, aspect)
     description = describe(prepared.kind, model, heading)
-    svg.add_canvas(root, palette, heading, PADDING)
+    if not description.labels:
+        raise DiagramRefused(
+            f"There is nothing in this {description.noun.lower()}.",
+            hint="Add at least one named part below the first line.",
+        )
+    drawn, root = _best_shape(renderer, prepared, palette, aspect)
+    finish.add_canvas(root, palette, heading, PADDING)
     labels = legibility.make_legible(root, palette)
     _, _, width, height = svg.view_box(root)
     notes = list(prepared.notes)
@@ -117,29 +124,32 @@ def _best_shape(
     renderer: MermaidRenderer, prepared: Source, theme: Theme, aspect: Aspect
 ) -> tuple[str, Element]:
     own = source.direction(prepared)
-    first = source.turned(prepared, own) if own else prepared.text
-    root = _laid_out(renderer, first, theme)
-    if not source.can_turn(prepared):
-        return first, root
-    if aspect == "auto" and own and 0.5 <= _ratio(root) <= 2.2:
-        return first, root
-    other = source.turned(prepared, "LR" if (own or "TB") == "TB" else "TB")
-    turned = _laid_out(renderer, other, theme)
+    texts = [source.turned(prepared, own) if own else prepared.text]
+    if source.can_turn(prepared):
+        texts.append(source.turned(prepared, "LR" if (own or "TB") == "TB" else "TB"))
+    drawn: list[tuple[str, Element]] = []
+    for text in texts:
+        try:
+            root = _laid_out(renderer, text, theme)
+        except DiagramTooLarge:
+            if text == texts[-1] and not drawn:
+                raise
+            continue  # a chain that is too long one way may fit the other way
+        drawn.append((text, root))
+        if aspect == "auto" and own and 0.5 <= _ratio(root) <= 2.2:
+            return text, root
     wanted = math.log(_RATIOS[aspect])
-    return min(
-        ((first, root), (other, turned)),
-        key=lambda choice: abs(math.log(_ratio(choice[1])) - wanted),
-    )
+    return min(drawn, key=lambda choice: abs(math.log(_ratio(choice[1])) - wanted))
 
 
 def _laid_out(renderer: MermaidRenderer, text: str, theme: Theme) -> Element:
     root = svg.sanitized(renderer.svg(text), theme)
-    svg.title_chips(root, theme)
+    finish.finish(root, theme)
     x, y, width, height = svg.view_box(root)
-    if max(width, height) > MAX_DRAWING:
+    if max(width, height) > MAX_DRAWING or width * height > MAX_AREA:
         raise DiagramTooLarge(
             f"The diagram would be {width:.0f} by {height:.0f} units; at most {MAX_DRAWING:.0f} "
-            "are drawn.",
+            f"on a side and {MAX_AREA:.0f} in all are drawn.",
             hint="Shorten the labels, or split it into an overview and detail diagrams.",
             data={"width": round(width), "height": round(height)},
         )

@@ -35,6 +35,11 @@ def explain(renderer: MermaidRenderer, source: Source) -> DiagramSyntaxError | N
     lines = source.text.split("\n")
     if not exact:
         line, column = _locate(renderer, lines, message, line, column)
+    for number, text in enumerate(lines, start=1):
+        statement = text.strip()
+        if len(statement) > 3 and message.endswith(f": {statement}"):
+            line, column = number, text.index(statement) + 1  # the message quotes it
+            break
     line = min(max(line, 1), len(lines))
     while line > 1 and not lines[line - 1].strip():
         line -= 1  # "unexpected end of input" is about the last line that says something

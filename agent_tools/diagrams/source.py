@@ -43,6 +43,12 @@ _FLOW_HEADER = re.compile(r"^(\s*)(flowchart|graph)\b([ \t]+(?P<to>TB|TD|BT|RL|L
 _TIMELINE_HEADER = re.compile(r"^(\s*timeline)\b([ \t]+(?P<to>TB|TD|LR))?", re.MULTILINE)
 _PIE_TITLE = re.compile(r"^([ \t]*pie(?:[ \t]+showData)?)[ \t]+title\b.*$", re.MULTILINE)
 _TITLE_LINE = re.compile(r"^[ \t]*title\b.*$", re.MULTILINE)
+_MARKS = re.compile("([\u0300-\u036f]{3})[\u0300-\u036f]+")
+_STYLING = re.compile(r"^[ \t]*(?:style|classDef|linkStyle)[ \t]+[^\s:]+[ \t]+(?=\S)")
+_TEXT_STYLE = re.compile(
+    r"(?<![\w-])(?:font|text|letter|word|line|white)(?:-[a-z-]+)?[ \t]*:[^,;]*(?:,|(?=;)|$)",
+    re.IGNORECASE,
+)
 _DIRECTION_LINE = re.compile(r"^[ \t]*direction[ \t]+(?P<to>TB|TD|BT|RL|LR)[ \t]*;?[ \t]*$")
 
 
@@ -86,7 +92,7 @@ def prepare(text: str) -> Source:
                 data={"line": number},
             )
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "  ")
-    text = _CONTROL.sub("", text)
+    text = _MARKS.sub(r"\1", _CONTROL.sub("", text))
     notes: list[str] = []
     if fence := _FENCE.match(text):
         text = _blank(text[: fence.start("body")]) + fence.group("body")
@@ -102,11 +108,11 @@ def prepare(text: str) -> Source:
         notes.append(_IGNORED)
     text = _COMMENT.sub("", text)
     if "%%{" in text:
-        last = text[: text.index("%%{")].count("\n") + 1
+        number = text[: text.index("%%{")].count("\n") + 1
         raise DiagramRefused(
-            f"Line {last} holds an unfinished configuration directive '%%{{'.",
+            f"Line {number} holds an unfinished configuration directive '%%{{'.",
             hint="Remove it; colors and shape are chosen with the theme and aspect arguments.",
-            data={"line": last},
+            data={"line": number},
         )
     if "$$" in text:
         raise DiagramRefused(
@@ -119,6 +125,9 @@ def prepare(text: str) -> Source:
             "Pictures and icons inside nodes are not drawn: nothing is fetched from outside.",
             hint="Remove the img: and icon: settings and use plain labels.",
         )
+    text, restyled = _without_text_styles(text)
+    if restyled:
+        notes.append("Font and text styles were left out; colors of boxes and lines are kept.")
     _check_characters(text)
     return Source(text, _kind(text), title, tuple(dict.fromkeys(notes)))
 
@@ -176,6 +185,20 @@ _IGNORED = "Configuration inside the diagram text was ignored; use the theme and
 
 def _blank(text: str) -> str:
     return "\n" * text.count("\n")
+
+
+def _without_text_styles(text: str) -> tuple[str, bool]:
+    """Drop fonts and sizes from style lines: the boxes are measured for the bundled font."""
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        head = _STYLING.match(line)
+        if head is None:
+            continue
+        kept = _TEXT_STYLE.sub("", line[head.end() :]).strip(" ,;")
+        if kept != line[head.end() :].strip(" ,;"):
+            lines[index] = head.group() + kept if kept else ""
+    changed = "\n".join(lines)
+    return changed, changed != text
 
 
 def _kind(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The laid-out SVG made safe and ours: allow-listed, one font, labels inline, titles on chips.
+"""The laid-out SVG made safe and ours: allow-listed, one font, labels inline.
 
 Everything that is not on the lists below is dropped: scripts, foreignObject, images, links,
 event handlers, remote references, at-rules. What is left fetches nothing and runs nothing.
@@ -42,6 +42,9 @@ _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 # Fonts are ours; a shadow costs more pixels than it is worth.
 _DROPPED_PROPERTIES = frozenset(("font-family", "filter", "cursor", "animation", "behavior"))
 _DEFAULTS = frozenset(("clip-path:none", "mask:none", "transform:none"))
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)(?:px)?(\s*!important)?")
+_MAX_STROKE = 8.0
+MIN_FONT_SIZE = 13.0  # a picture in a chat bubble is shown at about half its width
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
@@ -69,7 +72,7 @@ def sanitized(svg: str, theme: Theme) -> Element:
     root.set("color", theme.group_border)
     root.attrib.pop("style", None)
     for label in root.iter(tag("g")):
-        if _has_class(label, "edgeLabel"):
+        if has_class(label, "edgeLabel"):
             for chip in label.iter(tag("rect")):
                 if chip.get("fill") != "none":
                     chip.set("rx", "4")
@@ -106,7 +109,7 @@ def texts(root: Element) -> list[Element]:
 
 def text_of(element: Element) -> str:
     """Return what a text element says, lines joined by spaces."""
-    return " ".join(" ".join(element.itertext()).split())
+    return " ".join(" ".join(element.itertext()).replace("\u2060", "").split())
 
 
 def set_style(element: Element, **properties: str) -> None:
@@ -125,57 +128,9 @@ def tag(name: str) -> str:
     return f"{{{SVG}}}{name}"
 
 
-def title_chips(root: Element, theme: Theme) -> None:
-    """Put cluster titles top left on a filled chip, drawn after the edges that cross them."""
-    parents = {child: parent for parent in root.iter() for child in parent}
-    for label in [e for e in root.iter(tag("g")) if _has_class(e, "cluster-label")]:
-        cluster = parents.get(label)
-        if cluster is None or _has_class(cluster, "statediagram-cluster"):
-            continue  # a composite state has a title bar of its own
-        frame = cluster.find(tag("rect"))
-        size = next((e for e in label.iter(tag("rect"))), None)
-        if frame is None or size is None or not text_of(label):
-            continue
-        x, y = (float(frame.get(name, "0")) for name in ("x", "y"))
-        width, height = (float(size.get(name, "0")) for name in ("width", "height"))
-        cluster.remove(label)
-        label.set("transform", f"translate({x + 14:.2f},{y + 5:.2f})")
-        chip = Element(tag("rect"))
-        for name, value in (("x", -6.0), ("y", 0.0), ("width", width + 12), ("height", height)):
-            chip.set(name, f"{value:.2f}")
-        chip.set("rx", "5")
-        chip.set("style", f"fill:{theme.group} !important;stroke:none !important")
-        label.insert(0, chip)
-        for text in label.iter(tag("text")):
-            set_style(text, font_weight="600")
-        layer = cluster
-        while not _has_class(layer, "clusters") and layer in parents:
-            layer = parents[layer]
-        parents.get(layer, root).append(label)
-
-
-def add_canvas(root: Element, theme: Theme, title: str, padding: float) -> None:
-    """Frame the drawing: paper behind it, padding around it, a title above it if given."""
-    x, y, width, height = view_box(root)
-    lines = _fold(title, 22, max(width, 320)) if title else []
-    top = len(lines) * 30 + (14 if lines else 0)
-    need = max([width, *(fonts.text_width(line, 22, bold=True) for line in lines)])
-    x -= (need - width) / 2 + padding
-    y -= top + padding
-    width, height = need + 2 * padding, height + top + 2 * padding
-    set_view_box(root, x, y, width, height)
-    paper = Element(tag("rect"), {"x": f"{x:.2f}", "y": f"{y:.2f}"})
-    paper.set("width", f"{width:.2f}")
-    paper.set("height", f"{height:.2f}")
-    paper.set("style", f"fill:{theme.paper} !important;stroke:none !important")
-    for index, line in enumerate(lines):
-        heading = ElementTree.SubElement(root, tag("text"))
-        heading.text = line
-        heading.set("x", f"{x + width / 2:.2f}")
-        heading.set("y", f"{y + padding + 22 + 30 * index:.2f}")
-        heading.set("text-anchor", "middle")
-        set_style(heading, fill=theme.ink, font_size="22px", font_weight="600", stroke="none")
-    root.insert(0, paper)
+def has_class(element: Element, name: str) -> bool:
+    """Return whether an element belongs to a class."""
+    return name in element.get("class", "").split()
 
 
 def _inline_labels(root: Element) -> None:
@@ -222,6 +177,8 @@ def _clean(element: Element) -> None:
             del element.attrib[name]
         elif name == "d":
             element.set(name, _LONG_NUMBER.sub(lambda m: f"{float(m.group()):.2f}", value))
+        elif name == "font-size":
+            element.set(name, _readable(value))
         elif name == "style":
             pairs = [f"{k}:{v}" for k, v in _declarations(value)]
             element.set(name, ";".join(pair for pair in pairs if pair not in _DEFAULTS))
@@ -271,22 +228,17 @@ def _declarations(text: str) -> Iterator[tuple[str, str]]:
     for part in text.split(";"):
         name, colon, value = part.partition(":")
         name, value = name.strip().lower(), value.strip()
+        if name == "font-size":
+            value = _readable(value)
+        if name == "stroke-width" and (width := _LENGTH.fullmatch(value)):
+            value = f"{min(float(width[1]), _MAX_STROKE):g}px{width[2] or ''}"
         # Slightly transparent text has less contrast than it seems; it is drawn in full.
         faded = name == "opacity" and re.match(r"0?\.[5-9]", value)
         if colon and value and name not in _DROPPED_PROPERTIES and not _BAD_VALUE.search(value):
             yield name, "1" if faded else value
 
 
-def _fold(text: str, size: float, limit: float) -> list[str]:
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and fonts.text_width(longer, size, bold=True) <= limit:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
-
-
-def _has_class(element: Element, name: str) -> bool:
-    return name in element.get("class", "").split()
+def _readable(size: str) -> str:
+    number = _LENGTH.fullmatch(size)
+    small = number is not None and float(number[1]) < MIN_FONT_SIZE
+    return f"{MIN_FONT_SIZE:g}px{number[2] or ''}" if number and small else size

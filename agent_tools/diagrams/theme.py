@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 ThemeName = Literal["light", "dark"]
+GANTT_LEFT = 110  # where a gantt chart's first grid line is, in user units
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +199,9 @@ def site_config(theme: Theme, family: str) -> dict[str, Any]:
         "look": "classic",
         "fontFamily": family,
         "themeVariables": variables,
-        "flowchart": {"padding": 14, "nodeSpacing": 44, "rankSpacing": 54},
+        "flowchart": {"padding": 14, "wrappingWidth": 200, "nodeSpacing": 44, "rankSpacing": 54},
         "sequence": {"messageMargin": 44, "boxMargin": 12, "noteMargin": 12, "mirrorActors": False},
         "gantt": {"barHeight": 28, "barGap": 8, "fontSize": 14, "sectionFontSize": 14,
-                  "topPadding": 56, "leftPadding": 110},
+                  "topPadding": 56, "leftPadding": GANTT_LEFT},
         "timeline": {"leftMargin": 40},
     }  # fmt: skip

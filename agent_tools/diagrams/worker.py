@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -27,6 +28,10 @@ from agent_tools.diagrams.theme import ThemeName
 TIMEOUT_S = 90.0  # of the clock, which runs on while the machine does something else
 CPU_S = 15
 MEMORY_BYTES = 2_000_000_000
+# Text from strangers is drawn there, so no key or token of the server goes along.
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMPDIR",
+                "PYTHONHASHSEED", "PYTHONHOME")  # fmt: skip
+_log = logging.getLogger(__name__)
 
 
 def draw(
@@ -42,11 +47,12 @@ def draw(
     Blocks for about a second on a quiet machine; run it in a thread from async code.
 
     Raises:
-        DiagramError: as `render` does; DiagramTimeout after `timeout_s` seconds.
+        DiagramError: as `render` does; DiagramTimeout after `timeout_s` seconds; DiagramTooLarge
+            if the process passed its memory or processor limit.
     """
     job = json.dumps({"text": text, "title": title, "aspect": aspect, "theme": theme})
     environment = {
-        **os.environ,
+        **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
@@ -66,10 +72,17 @@ def draw(
             f"Drawing took longer than {timeout_s:g} seconds and was stopped.",
             hint="Split the diagram into smaller ones.",
         ) from None
-    if finished.returncode != 0:
+    if finished.returncode < 0 or b"MemoryError" in finished.stderr:
         raise DiagramTooLarge(
             "Drawing needed more memory or time than one diagram may have, and was stopped.",
             hint="Split the diagram into smaller ones.",
+            data={"exit_status": finished.returncode},
+        )
+    if finished.returncode != 0:
+        _log.error("drawing process failed: %s", finished.stderr.decode(errors="replace")[-2000:])
+        raise DiagramError(
+            "The drawing process could not do its work; the log says why.",
+            hint="Another diagram will not help: check the installation with agent-tools doctor.",
             data={"exit_status": finished.returncode},
         )
     answer = json.loads(finished.stdout)
@@ -95,9 +108,14 @@ def _limit_resources() -> None:
         import resource
     except ImportError:  # Windows: the clock in `draw` still holds
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, wanted in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_S),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]  # the server may run under a stricter limit of its own
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(kind, (limit, limit))
 
 
 def _facts(drawing: Drawing) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""Finishing touches on a laid-out diagram: what the layout engine draws less well than we can."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from agent_tools.diagrams import bends, fonts, svg
+from agent_tools.diagrams.theme import GANTT_LEFT, Theme
+
+_BRANCH = re.compile(r"\bsection-edge-(\d+)\b")
+_DEPTH = re.compile(r"\bedge-depth-(\d+)\b")
+
+
+def finish(root: Element, theme: Theme) -> None:
+    """Do everything that the kind of diagram calls for; each part finds its own elements."""
+    title_chips(root, theme)
+    _color_branches(root, theme)
+    _align_sections(root)
+    _fill_composites(root)
+    bends.clear_of_markers(root)
+
+
+def title_chips(root: Element, theme: Theme) -> None:
+    """Put cluster titles top left on a filled chip, drawn after the edges that cross them."""
+    parents = {child: parent for parent in root.iter() for child in parent}
+    for label in [e for e in root.iter(svg.tag("g")) if svg.has_class(e, "cluster-label")]:
+        cluster = parents.get(label)
+        if cluster is None or svg.has_class(cluster, "statediagram-cluster"):
+            continue  # a composite state has a title bar of its own
+        frame = cluster.find(svg.tag("rect"))
+        size = next((e for e in label.iter(svg.tag("rect"))), None)
+        if frame is None or size is None or not svg.text_of(label):
+            continue
+        x, y = (float(frame.get(name, "0")) for name in ("x", "y"))
+        width, height = (float(size.get(name, "0")) for name in ("width", "height"))
+        cluster.remove(label)
+        label.set("transform", f"translate({x + 14:.2f},{y + 5:.2f})")
+        chip = Element(svg.tag("rect"))
+        for name, value in (("x", -6.0), ("y", 0.0), ("width", width + 12), ("height", height)):
+            chip.set(name, f"{value:.2f}")
+        chip.set("rx", "5")
+        chip.set("style", f"fill:{theme.group} !important;stroke:none !important")
+        label.insert(0, chip)
+        for text in label.iter(svg.tag("text")):
+            svg.set_style(text, font_weight="600")
+        layer = cluster
+        while not svg.has_class(layer, "clusters") and layer in parents:
+            layer = parents[layer]
+        parents.get(layer, root).append(label)
+
+
+def add_canvas(root: Element, theme: Theme, title: str, padding: float) -> None:
+    """Frame the drawing: paper behind it, padding around it, a title above it if given."""
+    x, y, width, height = svg.view_box(root)
+    lines = _fold(title, 22, max(width, 320)) if title else []
+    top = len(lines) * 30 + (14 if lines else 0)
+    need = max([width, *(fonts.text_width(line, 22, bold=True) for line in lines)])
+    x -= (need - width) / 2 + padding
+    y -= top + padding
+    width, height = need + 2 * padding, height + top + 2 * padding
+    svg.set_view_box(root, x, y, width, height)
+    paper = Element(svg.tag("rect"), {"x": f"{x:.2f}", "y": f"{y:.2f}"})
+    paper.set("width", f"{width:.2f}")
+    paper.set("height", f"{height:.2f}")
+    paper.set("style", f"fill:{theme.paper} !important;stroke:none !important")
+    for index, line in enumerate(lines):
+        heading = ElementTree.SubElement(root, svg.tag("text"))
+        heading.text = line
+        heading.set("x", f"{x + width / 2:.2f}")
+        heading.set("y", f"{y + padding + 22 + 30 * index:.2f}")
+        heading.set("text-anchor", "middle")
+        svg.set_style(heading, fill=theme.ink, font_size="22px", font_weight="600", stroke="none")
+    root.insert(0, paper)
+
+
+def _color_branches(root: Element, theme: Theme) -> None:
+    """Draw a mind map's branches in strong colors, thinner with depth.
+
+    merman's own widths turn negative from the third level on, and the line vanishes.
+    """
+    for path in root.iter(svg.tag("path")):
+        names = path.get("class", "")
+        branch, depth = _BRANCH.search(names), _DEPTH.search(names)
+        if branch and depth:
+            lines = theme.series_lines
+            color = lines[(int(branch[1]) + 1) % len(lines)]
+            svg.set_style(path, stroke=color, stroke_width=f"{max(2, 6 - int(depth[1]))}px")
+
+
+def _align_sections(root: Element) -> None:
+    """Set a gantt chart's section names right before the first grid line, however long."""
+    overhang = 0.0
+    for label in root.iter(svg.tag("text")):
+        if not svg.has_class(label, "sectionTitle"):
+            continue
+        for part in label.iter():
+            part.set("x", f"{GANTT_LEFT - 14}")
+        svg.set_style(label, text_anchor="end")
+        width = fonts.text_width(svg.text_of(label), 16)
+        overhang = max(overhang, width - (GANTT_LEFT - 14))
+    if overhang > 0:
+        x, y, width, height = svg.view_box(root)
+        svg.set_view_box(root, x - overhang, y, width + overhang, height)
+
+
+def _fill_composites(root: Element) -> None:
+    """Let the body of a composite state reach its frame."""
+    for cluster in root.iter(svg.tag("g")):
+        if not svg.has_class(cluster, "statediagram-cluster"):
+            continue
+        frames = {e.get("class", ""): e for e in cluster.iter(svg.tag("rect"))}
+        outer, inner = frames.get("outer"), frames.get("inner")
+        if outer is not None and inner is not None:
+            bottom = float(outer.get("y", "0")) + float(outer.get("height", "0"))
+            inner.set("height", f"{bottom - float(inner.get('y', '0')):.2f}")
+
+
+def _fold(text: str, size: float, limit: float) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and fonts.text_width(longer, size, bold=True) <= limit:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
