@@ -114,28 +114,30 @@ def find_product_color(light: Floats) -> ProductColor:
 def split_layers(product: ProductColor, light: Floats) -> Layers:
     """Split pixels into the product's shading and white gloss, by least squares.
 
-    The two-color plane of Shafer's dichromatic model. A small ridge on gloss settles what cannot
-    be told apart: for grayish products everything is shading, up to `shading_cap`.
+    The two-color plane of Shafer's dichromatic model. Body and gloss of a gray product look alike,
+    and telling them apart by its faint tint would follow the noise: there everything is shading,
+    up to `shading_cap`.
     """
     albedo = product.albedo.astype(np.float64)
+    red, green, blue = light
+    mean = (red + green + blue) * np.float32(1 / 3)
+    alone = (albedo / (albedo @ albedo)).astype(np.float32)
+    body = alone[0] * red + alone[1] * green + alone[2] * blue
+    if not product.chromatic:
+        shading = np.minimum(body, np.float32(product.shading_cap))
+        gloss = (body - shading) * np.float32(albedo.mean())
+        return Layers(shading, gloss, _weight(product, light, shading, mean))
     basis = np.stack([albedo, np.ones(3)])
+    # A small ridge on gloss settles what cannot be told apart.
     normal = basis @ basis.T + np.diag([0.0, _GLOSS_RIDGE])
     solve = np.linalg.solve(normal, basis).astype(np.float32)
-    red, green, blue = light
     shading = solve[0, 0] * red + solve[0, 1] * green + solve[0, 2] * blue
     gloss = solve[1, 0] * red + solve[1, 1] * green + solve[1, 2] * blue
     # Gloss only adds light. Where the fit subtracts it, the pixel is all body color.
-    alone = (albedo / (albedo @ albedo)).astype(np.float32)
-    body = alone[0] * red + alone[1] * green + alone[2] * blue
     shading = np.where(gloss < 0, body, shading)
-    mean = (red + green + blue) * np.float32(1 / 3)
     # Nor can shading be negative: such a pixel is all gloss.
     gloss = np.where(shading < 0, mean, np.maximum(gloss, 0))
     shading = np.maximum(shading, 0)
-    if not product.chromatic:
-        excess = np.maximum(shading - np.float32(product.shading_cap), 0)
-        shading = shading - excess
-        gloss = gloss + excess * np.float32(albedo.mean())
     return Layers(shading, gloss, _weight(product, light, shading, mean))
 
 
@@ -149,20 +151,22 @@ def _weight(product: ProductColor, light: Floats, shading: Floats, mean: Floats)
     """Return 1 where a pixel's chroma points the product's way, 0 where it points elsewhere."""
     red, green, blue = light[0] - mean, light[1] - mean, light[2] - mean
     own = product.albedo - product.albedo.mean()
+    # The core of a highlight keeps its exact color: what tint it has is the light's. So does a
+    # print far lighter than a dark product.
+    body = shading * luminance(product.albedo)
+    core = smoothstep(_CORE_NEAR, _CORE_FAR, 1 - body / (luminance(light) + np.float32(_NOISE)))
+    kept = 1 - core * smoothstep(0.3, 0.6, mean)
     if not product.chromatic:
         rest = [plane - shading * part for plane, part in zip((red, green, blue), own, strict=True)]
         away = np.sqrt(rest[0] ** 2 + rest[1] ** 2 + rest[2] ** 2)
-        return 1 - smoothstep(_GRAY_NEAR, _GRAY_FAR, away / (mean + np.float32(_NOISE)))
+        hued = smoothstep(_GRAY_NEAR, _GRAY_FAR, away / (mean + np.float32(_NOISE)))
+        return np.asarray((1 - hued) * kept, np.float32)
     own = own / np.float32(np.linalg.norm(own))
     along = red * own[0] + green * own[1] + blue * own[2]
     length2 = red * red + green * green + blue * blue
     away = np.sqrt(np.maximum(length2 - along * along, 0))
     sine = away / (np.sqrt(length2) + np.float32(_NOISE))
-    # The core of a highlight keeps its exact color: what tint it has is the light's.
-    body = shading * luminance(product.albedo)
-    core = smoothstep(_CORE_NEAR, _CORE_FAR, 1 - body / (luminance(light) + np.float32(_NOISE)))
-    bright = smoothstep(0.3, 0.6, mean)
-    result: Floats = (1 - smoothstep(_HUE_NEAR, _HUE_FAR, sine)) * (along > 0) * (1 - core * bright)
+    result: Floats = (1 - smoothstep(_HUE_NEAR, _HUE_FAR, sine)) * (along > 0) * kept
     return result
 
 

@@ -34,7 +34,7 @@ def differences(made: Image.Image, truth: Rendered) -> float:
     return float(delta_e_2000(lab(made)[inside], lab(truth.image)[inside]).mean())
 
 
-SCENES = [(mug, "#B3201C"), (tee, "#2E5FA8")]
+SCENES = [(mug, "#B3201C"), (tee, "#2E5FA8"), (mug, "#36383D"), (tee, "#1F1F22")]
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,9 @@ def test_the_reported_color_is_what_another_measurement_finds(renders) -> None:
     assert color_difference(source.image, source.mask, target) > 20
 
 
-def test_a_print_keeps_its_own_colors(renders) -> None:
-    source = renders["tee", "#2E5FA8"]
+@pytest.mark.parametrize("own", ["#2E5FA8", "#1F1F22"])
+def test_a_white_print_keeps_its_own_colors(own: str, renders) -> None:
+    source = renders["tee", own]
     made = recolor(source.image, source.mask, parse_color("crimson"))
     printed = np.asarray(source.print_mask) == 255
     moved = delta_e_2000(lab(made.image)[printed], lab(source.image)[printed])
@@ -101,6 +102,22 @@ def test_the_shipped_photo_changes_only_under_its_mask(color: str) -> None:
     assert made.measurements.achieved_delta_e < MIDTONE_BAR
     assert made.measurements.r_log_y > 0.9
     assert not np.array_equal(np.asarray(made.image), np.asarray(photo))
+
+
+def test_noise_on_a_black_product_leaves_no_black_specks() -> None:
+    source = tee("#101012", 320)
+    made = lab(recolor(source.image, source.mask, parse_color("yellow")).image)
+    body = (np.asarray(source.mask) == 255) & (np.asarray(source.print_mask) == 0)
+    assert (made[body][:, 0] < 30).mean() < 0.005
+
+
+def test_black_shows_no_tint_of_the_old_color() -> None:
+    photo = Image.open(ASSETS / "coffee-cup.png").convert("RGB")
+    mask = Image.open(ASSETS / "coffee-cup-mask.png").convert("L")
+    made = lab(recolor(photo, mask, parse_color("#202020")).image)[np.asarray(mask) == 255]
+    chroma = np.hypot(made[:, 1], made[:, 2])
+    assert np.median(chroma) < 1
+    assert np.percentile(chroma, 90) < 2
 
 
 def test_a_byte_changed_outside_is_noticed() -> None:
