@@ -13,6 +13,16 @@ _SHAPED = re.compile(
     r"(?P<id>[\w.-]+)(?P<open>\[\(|\(\[|\[\[|\(\(|\{\{|\[|\(|\{)(?P<text>.*?)"
     r"(?P<close>\)\]|\]\)|\]\]|\)\)|\}\}|\]|\)|\})(?=\s*(?:$|;|:::|-|=|&|<|o-|x-))"
 )
+_PARTNERS = {
+    "[": "]",
+    "(": ")",
+    "{": "}",
+    "[(": ")]",
+    "([": "])",
+    "[[": "]]",
+    "((": "))",
+    "{{": "}}",
+}
 _RESERVED = re.compile(r"\bend\b(?=\s*(?:$|[-=\[\(\{;]))")
 
 
@@ -72,6 +82,9 @@ def _candidates(source: Source, lines: list[str], index: int, message: str) -> I
     """Yield texts with one likely mistake mended, most likely first."""
     text = lines[index]
     changed: list[str] = []
+    if source.kind == "flowchart" and text.count("[") > text.count("]"):
+        changed.append(_closed(text))
+        changed.append(_quoted(_closed(text)))
     if source.kind in ("flowchart", "mindmap"):
         changed.append(_quoted(text))
     if source.kind in ("flowchart", "state"):
@@ -79,8 +92,6 @@ def _candidates(source: Source, lines: list[str], index: int, message: str) -> I
         changed.append(_RESERVED.sub("End", text))
     if source.kind == "flowchart":
         changed.append(re.sub(r"(?<=\w)\s*--(?![->.ox])\s*(?=\w+\s*$)", " --- ", text))
-        changed.append(_closed(text))
-        changed.append(_quoted(_closed(text)))
         changed.append(_quoted(re.sub(r"(?<![-.=<])(?:->|=>|→)(?!>)", "-->", text)))
     if source.kind == "sequence":
         changed.append(re.sub(r"(--?>>?|--?[x)])\s*([\w]+)\s+(?=[^:\s])", r"\1\2: ", text))
@@ -105,11 +116,15 @@ def _quoted(text: str) -> str:
     """Put the labels of a line between quotes, with what Mermaid reads as markup escaped."""
 
     def quote(match: re.Match[str]) -> str:
-        inner = match["text"].strip()
+        # "(new)]" ends with what looks like one bracket: only the opening one's partner closes.
+        close = _PARTNERS[match["open"]]
+        if not match["close"].endswith(close):
+            return match.group()
+        inner = (match["text"] + match["close"].removesuffix(close)).strip()
         if inner.startswith('"') and inner.endswith('"') and inner.count('"') == 2:
             return match.group()
         inner = inner.strip('"').replace('"', "#quot;")
-        return f'{match["id"]}{match["open"]}"{inner}"{match["close"]}'
+        return f'{match["id"]}{match["open"]}"{inner}"{close}'
 
     return _SHAPED.sub(quote, text)
 
