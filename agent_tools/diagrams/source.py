@@ -102,11 +102,11 @@ def prepare(text: str) -> Source:
         notes.append(_IGNORED)
     text = _COMMENT.sub("", text)
     if "%%{" in text:
-        line = text[: text.index("%%{")].count("\n") + 1
+        number = text[: text.index("%%{")].count("\n") + 1
         raise DiagramRefused(
-            f"Line {line} holds an unfinished configuration directive '%%{{'.",
+            f"Line {number} holds an unfinished configuration directive '%%{{'.",
             hint="Remove it; colors and shape are chosen with the theme and aspect arguments.",
-            data={"line": line},
+            data={"line": number},
         )
     if "$$" in text:
         raise DiagramRefused(
