@@ -52,7 +52,8 @@ _CHUNK = 65_536  # pixels at a time: the planes stay in the processor's cache
 _ROUNDS = 4
 # The gain dims gloss with the body, which no glazed thing does: it must be clearly better to win.
 _PRIOR: dict[Method, float] = {"dichromatic": 0.0, "oklab-gain": 3.0}
-# What of the rest (camera noise, colored reflections of the old body) is kept.
+# What of the rest (camera noise, colored reflections of the old body) is kept; less on a darker
+# color, which would show as a tint what the old one hid.
 _REST_KEPT = 0.5
 
 
@@ -170,7 +171,8 @@ def _apply(plan: _Plan, light: Floats, cover: Floats | None = None) -> Floats:
         amount = amount * smoothstep(0.2, 0.6, body / (body + layers.gloss + np.float32(1e-4)))
     else:
         shading = _compressed(layers.shading, plan.aim)
-        kept = np.float32(_REST_KEPT)
+        darker = luminance(plan.aim) / luminance(plan.product.albedo)
+        kept = np.float32(_REST_KEPT * min(1.0, float(darker)))
         new = np.empty_like(light)
         gloss = layers.gloss * (1 - kept)
         for channel in range(3):
@@ -201,8 +203,7 @@ def _compressed(shading: Floats, aim: Floats) -> Floats:
     """Bend shading above 1 so that a light color keeps its relief instead of clipping."""
     room = np.float32(max(1 / max(float(aim.max()), 1e-3) - 1, 0.05))
     over = np.maximum(shading - 1, 0)
-    result: Floats = np.minimum(shading, 1) + over / (1 + over / room)
-    return result
+    return np.asarray(np.minimum(shading, 1) + over / (1 + over / room), np.float32)
 
 
 def _calibrated(plan: _Plan, light: Floats, band: Flags) -> _Plan:

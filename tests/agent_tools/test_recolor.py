@@ -103,6 +103,15 @@ def test_the_shipped_photo_changes_only_under_its_mask(color: str) -> None:
     assert not np.array_equal(np.asarray(made.image), np.asarray(photo))
 
 
+def test_black_shows_no_tint_of_the_old_color() -> None:
+    photo = Image.open(ASSETS / "coffee-cup.png").convert("RGB")
+    mask = Image.open(ASSETS / "coffee-cup-mask.png").convert("L")
+    made = lab(recolor(photo, mask, parse_color("#202020")).image)[np.asarray(mask) == 255]
+    chroma = np.hypot(made[:, 1], made[:, 2])
+    assert np.median(chroma) < 1
+    assert np.percentile(chroma, 90) < 2
+
+
 def test_a_byte_changed_outside_is_noticed() -> None:
     before = Image.new("RGB", (20, 20), "red")
     mask = Image.new("L", (20, 20), 0)
