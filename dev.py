@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def install(torch: str) -> None:
     if not Path(python).exists():
         made = subprocess.run([sys.executable, "-m", "venv", str(VENV)])
         if made.returncode != 0:
+            shutil.rmtree(VENV, ignore_errors=True)  # a half-made one would be taken for whole
             sys.exit("python3 -m venv failed. On Debian or Ubuntu: apt-get install python3-venv")
     pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, torch], check=True)

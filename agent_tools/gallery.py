@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -290,14 +290,18 @@ class Gallery:
         known = {row[0] for row in self.connection.execute("SELECT file FROM images")}
         too_young = time.time() - _ORPHAN_AGE_S
         for path in self.files.glob("*/*"):
-            name = str(path.relative_to(self.files))
-            if name not in known and path.stat().st_mtime < too_young:
-                path.unlink(missing_ok=True)
+            if str(path.relative_to(self.files)) in known:
+                continue
+            with suppress(FileNotFoundError):  # another process that starts now removes it too
+                if path.stat().st_mtime < too_young:
+                    path.unlink()
 
     def _write_file(self, image: NewImage) -> ImageRecord:
         digest = hashlib.sha256(image.data).hexdigest()
         path = self.files / digest[:2] / f"{digest}{_SUFFIX[image.media_type]}"
-        if not path.exists():
+        try:
+            os.utime(path)  # an orphan of an earlier crash is young again: nobody may remove it now
+        except FileNotFoundError:
             path.parent.mkdir(exist_ok=True)
             _write_atomically(path, image.data)
         known = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}

@@ -39,7 +39,7 @@ class KBTarget(Protocol):
         """What this target can promise, as far as it is known."""
 
     def put(self, record: KBRecord, image: bytes) -> None:
-        """Make `record` the one record of its picture: older versions go, then this one comes.
+        """Make `record` the one record of its picture: older versions of it go.
 
         Returns only when it is durable. A record that is already there is left as it is.
 

@@ -61,11 +61,12 @@ class FolderTarget:
     def put(self, record: KBRecord, image: bytes) -> None:
         """Make `record` the one record of its picture (see `KBTarget.put`)."""
         with self._locked():
-            self._remove_records(record.sha256, keep=record.record_id)
             self._write(image_key(record), image)
             self._write(sidecar_key(record.record_id), sidecar(record, image_key(record)))
             self._write(document_key(record.record_id), document(record))
             self._write(_record_key(record.record_id), record.to_json().encode())
+            # Last, so that a crash leaves the older words or the newer ones, never none.
+            self._remove_records(record.sha256, keep=record.record_id)
 
     def delete(self, sha256: str) -> None:
         """Remove the picture and every record of it (see `KBTarget.delete`)."""

@@ -96,7 +96,7 @@ def test_the_judge_is_shipped_as_safetensors() -> None:
 def test_one_command_makes_a_model_from_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "engine.starter.train", "--work", str(tmp_path / "work")]
     command += ["--weights", str(tmp_path / "weights"), "--judge", str(tmp_path / "judge")]
-    command += ["--minutes", "0.2", "--pictures", "32", "--side", "128"]
+    command += ["--minutes", "0.05", "--pictures", "16", "--side", "128"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "weights" / "model_index.json").is_file()
