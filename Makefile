@@ -8,12 +8,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check bench starter clean
+.PHONY: FORCE help install demo test test-fast check bench starter clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml dev.py
+# dev.py decides: it does nothing while neither the requirements nor TORCH have changed.
+FORCE:
+$(STAMP): FORCE
 	@$(PYTHON) dev.py install --torch '$(TORCH)'
 
 install: $(STAMP) ## Install into .venv
