@@ -125,26 +125,29 @@ def _class(model: dict[str, Any]) -> Facts:
     return Facts("Class diagram", _listed(counts), lines, list(names.values()))
 
 
+# drawn as a dot, a bar or a small diamond: where transitions meet, no states of their own
+_PSEUDO_STATES = {"stateStart": "start", "stateEnd": "end", "choice": "choice", "fork": "fork",
+                  "join": "join", "forkJoin": "fork"}  # fmt: skip
+
+
 def _state(model: dict[str, Any]) -> Facts:
-    names, groups = {}, {}
+    names, groups, states = {}, {}, []
     for node in model["nodes"]:
-        shape = node.get("shape", "")
-        if shape == "stateStart":
-            names[node["id"]] = "start"
-        elif shape == "stateEnd":
-            names[node["id"]] = "end"
-        elif shape in ("choice", "fork", "join", "forkJoin"):
-            names[node["id"]] = shape
+        shape, key = node.get("shape", ""), node["id"]
+        if shape in _PSEUDO_STATES:
+            names[key] = _PSEUDO_STATES[shape]
         elif shape not in ("note", "noteGroup"):
-            names[node["id"]] = plain_markdown(node.get("label") or node["id"])
+            names[key] = plain_markdown(node.get("label") or key)
             if node.get("isGroup"):
-                groups[node["id"]] = names[node["id"]]
-    states = [k for k, v in names.items() if v not in ("start", "end") and k not in groups]
+                groups[key] = names[key]
+            else:
+                states.append(key)
     lines = [
         f"{names[e['start']]} → {names[e['end']]}" + _in_brackets(e.get("label"), plain_markdown)
         for e in model["edges"]
         if e["start"] in names and e["end"] in names
     ]
+    arrows = len(lines)
     for group, name in groups.items():
         inside = [names[n["id"]] for n in model["nodes"]
                   if n.get("parentId") == group and n["id"] in states]  # fmt: skip
@@ -153,7 +156,6 @@ def _state(model: dict[str, Any]) -> Facts:
     for node in model["nodes"]:
         if node.get("shape") == "note":
             lines.append(f"Note: {plain_markdown(node.get('label') or '')}")
-    arrows = sum(1 for line in lines if " → " in line)
     counts = [_count(len(states) + len(groups), "state"), _count(arrows, "transition")]
     return Facts("State diagram", _listed(counts), lines, [names[s] for s in (*states, *groups)])
 

@@ -19,6 +19,7 @@ def finish(root: Element, theme: Theme) -> None:
     _color_branches(root, theme)
     _align_sections(root)
     _fill_composites(root)
+    _raise_frame_names(root)
     bends.clear_of_markers(root)
 
 
@@ -91,6 +92,8 @@ def _color_branches(root: Element, theme: Theme) -> None:
 
 def _align_sections(root: Element) -> None:
     """Set a gantt chart's section names right before the first grid line, however long."""
+    if root.get("aria-roledescription") != "gantt":
+        return  # a sequence diagram's "else" has the same class
     overhang = 0.0
     for label in root.iter(svg.tag("text")):
         if not svg.has_class(label, "sectionTitle"):
@@ -115,6 +118,13 @@ def _fill_composites(root: Element) -> None:
         if outer is not None and inner is not None:
             bottom = float(outer.get("y", "0")) + float(outer.get("height", "0"))
             inner.set("height", f"{bottom - float(inner.get('y', '0')):.2f}")
+
+
+def _raise_frame_names(root: Element) -> None:
+    """Set "alt", "loop" and their like so high in their tab that a p does not cross its edge."""
+    for text in root.iter(svg.tag("text")):
+        if svg.has_class(text, "labelText"):
+            text.set("y", f"{float(text.get('y', '0')) - 2:g}")
 
 
 def _fold(text: str, size: float, limit: float) -> list[str]:

@@ -20,6 +20,7 @@ from agent_tools.diagrams.raster import rasterize
 from agent_tools.diagrams.theme import Theme
 
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3 (AA) for text of normal size
+_VISIBLE = 24.0  # difference of one 8-bit channel; the halo of anti-aliasing is below
 _SHAPES = frozenset(
     svg.tag(n) for n in ("path", "rect", "circle", "ellipse", "line", "polygon", "polyline", "use")
 )
@@ -44,17 +45,17 @@ def contrast(one: str, other: str) -> float:
 
 def inspect_labels(root: Element, theme: Theme, scale: float = 1.0) -> list[Label]:
     """Return every text that can be seen, as drawn on its background."""
-    return [label for _, label in _inspect(root, theme, scale)]
+    return [label for _, label, _ in _inspect(root, theme, scale)]
 
 
 def make_legible(root: Element, theme: Theme) -> list[Label]:
-    """Give every label enough contrast and knock out the lines that run behind it.
+    """Give every label enough contrast and a halo over the lines that run behind it.
 
     Returns:
         The labels as they are now.
     """
     labels = []
-    for element, label in _inspect(root, theme, 1.0):
+    for element, label, crossed in _inspect(root, theme, 1.0):
         if label.contrast < MIN_CONTRAST:
             choices = (theme.ink, theme.paper, "#000000", "#ffffff")
             color = next(
@@ -67,12 +68,17 @@ def make_legible(root: Element, theme: Theme) -> list[Label]:
             element,
             fill=label.color,
             fill_opacity="1",
-            paint_order="stroke",
-            stroke=label.background,
-            stroke_width="4px",
-            stroke_linejoin="round",
-            stroke_dasharray="none",
+            stroke="none",
         )
+        if crossed:
+            svg.set_style(
+                element,
+                paint_order="stroke",
+                stroke=label.background,
+                stroke_width="4px",
+                stroke_linejoin="round",
+                stroke_dasharray="none",
+            )
     return labels
 
 
@@ -89,7 +95,7 @@ def content_box(root: Element, theme: Theme) -> tuple[float, float, float, float
     return x + left, y + top, right - left, bottom - top
 
 
-def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, Label]]:
+def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, Label, bool]]:
     elements = svg.texts(root)
     numbers = _numbers(root, scale)
     colors = np.asarray(rasterize(svg.to_text(_only_texts(root)), scale=scale, smooth=False))
@@ -118,10 +124,23 @@ def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, L
             y0 + float(rows.max() + 1) / scale,
         )
         color = _hex(np.median(colors[rows, columns, :3], axis=0))
-        background = _hex(np.median(ground[rows, columns], axis=0))
+        middle = np.median(ground[rows, columns], axis=0)
+        background = _hex(middle)
         label = Label(svg.text_of(element), box, color, background, contrast(color, background))
-        found.append((element, label))
+        found.append((element, label, _crossed(ground, rows, columns, middle)))
     return found
+
+
+def _crossed(
+    ground: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    background: NDArray[np.float64],
+) -> bool:
+    """Return whether something runs behind the glyphs, or upright between two of them."""
+    near = np.clip(columns[:, None] + np.arange(-2, 3), 0, ground.shape[1] - 1)
+    distance = np.abs(ground[rows[:, None], near] - background).max(axis=-1)
+    return bool((distance > _VISIBLE).any())
 
 
 def _numbers(root: Element, scale: float) -> NDArray[np.uint32]:

@@ -60,6 +60,15 @@ class MermaidRenderer:
             boxes: dict[str, Any] = json.loads(self._engine.layout_json(text, None))
             return boxes
 
+    def lines(self, text: str) -> dict[str, list[tuple[float, float]]]:
+        """Return the points of every edge by its id; empty for kinds without a graph."""
+        layout = next(iter(self.layout(text)["layout"].values()))
+        return {
+            edge["id"]: [(point["x"], point["y"]) for point in edge["points"]]
+            for edge in layout.get("edges", ())
+            if "points" in edge
+        }
+
     def svg(self, text: str) -> str:
         """Return the laid-out diagram as SVG, not yet sanitized."""
         with _translated(text):

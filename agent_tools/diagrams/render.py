@@ -143,7 +143,7 @@ def _best_shape(
 
 
 def _laid_out(renderer: MermaidRenderer, text: str, theme: Theme) -> Element:
-    root = svg.sanitized(renderer.svg(text), theme)
+    root = svg.sanitized(renderer.svg(text), theme, renderer.lines(text))
     finish.finish(root, theme)
     x, y, width, height = svg.view_box(root)
     if max(width, height) > MAX_DRAWING or width * height > MAX_AREA:

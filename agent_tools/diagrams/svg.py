@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from agent_tools.diagrams import fonts
+from agent_tools.diagrams import fonts, routes
 from agent_tools.diagrams.errors import DiagramError
 from agent_tools.diagrams.theme import Theme
 
@@ -51,8 +52,15 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 ElementTree.register_namespace("", SVG)
 
 
-def sanitized(svg: str, theme: Theme) -> Element:
+def sanitized(
+    svg: str, theme: Theme, lines: Mapping[str, list[routes.Point]] = MappingProxyType({})
+) -> Element:
     """Parse and allow-list an SVG; labels that hide behind `use` are put in place.
+
+    Args:
+        svg: as the renderer made it.
+        theme: the palette.
+        lines: layout points of edges by id, for `routes.follow_layout`.
 
     Raises:
         DiagramError: if it is not well-formed SVG, or carries a document type.
@@ -66,6 +74,7 @@ def sanitized(svg: str, theme: Theme) -> Element:
             f"The renderer produced a damaged SVG: {error}.", hint="Simplify the diagram."
         ) from None
     _inline_labels(root)
+    routes.follow_layout(root, lines)
     _clean(root)
     _remove_unused(root)
     root.set("font-family", f"{fonts.FAMILY}, '{fonts.FALLBACK_FAMILY}', sans-serif")
@@ -81,6 +90,11 @@ def sanitized(svg: str, theme: Theme) -> Element:
         for shape in marker.iter():
             if shape.get("fill") == "white":
                 shape.set("fill", theme.paper)
+            if shape.get("stroke") in ("black", "#000000"):
+                shape.set("stroke", theme.line)
+            # The rasterizer draws nothing with a width in points inside a marker.
+            if shape.get("stroke-width", "").endswith("pt"):
+                shape.set("stroke-width", shape.get("stroke-width", "").removesuffix("pt"))
     return root
 
 

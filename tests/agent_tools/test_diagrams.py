@@ -294,6 +294,16 @@ def test_the_long_description_says_everything_in_order(drawings: dict[str, Drawi
     assert all(len(drawing.alt) <= 250 for drawing in drawings.values())
 
 
+def test_only_states_are_counted_as_states_whatever_they_are_called() -> None:
+    drawing = render(
+        "stateDiagram-v2\n  state c <<choice>>\n  [*] --> start\n  start --> c\n"
+        "  c --> finish : a → b\n  finish --> [*]\n  note right of start : goes → on"
+    )
+    assert drawing.alt.startswith("State diagram with 2 states and 4 transitions: ")
+    assert drawing.words == ("start", "finish")
+    assert "start → choice." in drawing.long_description
+
+
 SVG_ATTACKS = {
     "script": "<script>alert(1)</script>",
     "foreign object": "<foreignObject><body xmlns='http://www.w3.org/1999/xhtml'/></foreignObject>",
