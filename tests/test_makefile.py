@@ -27,7 +27,7 @@ def torch_of(name: str, pattern: str) -> Requirement:
 def dry_run(target: str, *variables: str) -> str:
     """Return the commands that make would run for a target in a fresh clone."""
     done = subprocess.run(
-        ["make", "--dry-run", "VENV=no-such-venv", target, *variables],
+        ["make", "--no-print-directory", "--dry-run", "VENV=no-such-venv", target, *variables],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -70,7 +70,13 @@ def test_a_fresh_clone_is_installed_first_with_the_torch_that_was_asked_for(targ
 
 @needs_make
 def test_help_names_every_target_but_itself() -> None:
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert re.findall(r"^  make (\S+)", done.stdout, re.MULTILINE)[1:] == TARGETS[:-1]
 
 
