@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import logging
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from engine.calls import call_arguments
 from engine.errors import EngineError, GenerationFailed, ModelNotLoaded, OutOfMemory
 from engine.plan import Plan, make_plan
 from engine.request import ImageRequest, ImageResult
@@ -96,37 +96,15 @@ class Painter:
     def _paint_one(
         self, request: ImageRequest, plan: Plan, prompt: str, seed: int, run: _Run
     ) -> Image.Image:
-        import torch
-
-        params = plan.params
+        params, spec = plan.params, self._loaded.source.spec
         pipeline = self._loaded.pipeline(request.mode, with_strength=params.strength is not None)
         run.checkpoint()
         view = self._loaded.view(
             pipeline, sampler=params.sampler, forward=run.forward, on_step=run.step
         )
         run.view = view
-        wanted: dict[str, Any] = {
-            "prompt": prompt,
-            "width": plan.size[0],
-            "height": plan.size[1],
-            "num_inference_steps": params.num_inference_steps,
-            "guidance_scale": params.guidance_scale,
-            # CPU generators give the same noise on every device.
-            "generator": torch.Generator("cpu").manual_seed(seed),
-            "output_type": "np",
-        }
-        if self._loaded.source.spec.family.negative_prompt and request.negative_prompt.strip():
-            wanted["negative_prompt"] = request.negative_prompt
-        if plan.source is not None and plan.area is not None:
-            wanted["image"] = plan.area.enter(plan.source)
-            wanted["strength"] = params.strength
-            wanted["mask_image"] = (
-                plan.area.enter_mask(plan.mask)
-                if plan.mask is not None
-                else Image.new("L", plan.size, 255)
-            )
-        taken = inspect.signature(type(view).__call__).parameters
-        output = view(**{name: value for name, value in wanted.items() if name in taken})
+        arguments = call_arguments(view, request, plan, prompt, seed, spec)
+        output = view(**arguments)
         if any(getattr(output, "nsfw_content_detected", None) or ()):
             raise GenerationFailed(
                 "The model's own safety checker blocked the picture.",

@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Mode = Literal["text-to-image", "image-to-image", "inpaint"]
+Mode = Literal[
+    "text-to-image",
+    "image-to-image",
+    "inpaint",
+    "outpaint",
+    "sketch-to-image",
+    "edit",
+    "upscale",
+]
+Priority = Literal["interactive", "batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +42,23 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class Margins:
+    """Pixels to add on each side of a picture."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRequest:
     """One request for pictures of one prompt.
 
-    Without `image` it is text-to-image; with `image` image-to-image; with `image` and `mask`
-    inpainting, where pixels outside the mask come back byte for byte.
+    What is set decides the way (see `mode`): nothing but words is text-to-image; `image`
+    image-to-image; `image` and `mask` inpainting, where pixels outside the mask come back byte
+    for byte; `image` and `extend` outpainting; `sketch` sketch-to-image, also together with
+    `image` or `mask`; `references` an edit by reference; `image` and `upscale` the second stage.
 
     Attributes:
         prompt: what to paint.
@@ -48,6 +69,16 @@ class ImageRequest:
         params: sampling parameters.
         image: RGB or RGBA source.
         mask: mode "L", the image's size; 255 = repaint, 0 = keep.
+        extend: pixels to add on each side of `image`; the source comes back byte for byte.
+        sketch: a line drawing that says where things are.
+        references: pictures of what must be recognized in the result; edit models only.
+        upscale: factor by which `image`, or with `refine` the painted picture, grows: 2 or 4.
+        refine: paint, then run the second stage over the result, in one request.
+        deterministic: never share a forward with other requests: same bytes on every run.
+        priority: "interactive" requests go before "batch" ones.
+        deadline_s: seconds from submission after which the result is worth nothing.
+        caller: who asks; callers share the engine fairly.
+        preview_every: steps between small previews in `StepEvent`; 0 = none.
         request_id: names the request in `Engine.cancel` and in logs.
     """
 
@@ -59,14 +90,32 @@ class ImageRequest:
     params: SamplingParams = SamplingParams()
     image: Image.Image | None = None
     mask: Image.Image | None = None
+    extend: Margins | None = None
+    sketch: Image.Image | None = None
+    references: tuple[Image.Image, ...] = ()
+    upscale: int | None = None
+    refine: bool = False
+    deterministic: bool = False
+    priority: Priority = "interactive"
+    deadline_s: float | None = None
+    caller: str | None = None
+    preview_every: int = 0
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def mode(self) -> Mode:
         """The way of making a picture that this request asks for."""
+        if self.sketch is not None:
+            return "sketch-to-image"
+        if self.references:
+            return "edit"
         if self.image is None:
             return "text-to-image"
-        return "image-to-image" if self.mask is None else "inpaint"
+        if self.extend is not None:
+            return "outpaint"
+        if self.mask is not None:
+            return "inpaint"
+        return "upscale" if self.upscale is not None and not self.refine else "image-to-image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +157,16 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class StepEvent:
-    """Denoising step `step` of `total` is done (1-based)."""
+    """Denoising step `step` of `total` is done (1-based).
+
+    Attributes:
+        preview: a small picture of the state so far, if the request asked for it.
+    """
 
     request_id: str
     step: int
     total: int
-    preview: Any | None = None
+    preview: Image.Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
