@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.backlog import Backlog, Job
+from engine.checks import check_request
 from engine.errors import EngineClosed
-from engine.plan import check_request, work_units
+from engine.pricing import work_units
 from engine.registry import ModelSpec, describe, find_model
 from engine.request import Done, ImageEvent, ImageRequest
 from engine.worker import Worker, WorkerSettings
@@ -62,6 +63,8 @@ class LocalEngine:
         device: str | None = None,
         threads: int | None = None,
         accept_license: tuple[str, ...] = (),
+        controlnet: str | None = None,
+        upscaler: str | None = None,
     ) -> None:
         """Remember the settings; load nothing.
 
@@ -71,8 +74,13 @@ class LocalEngine:
             device: "cpu", "cuda", ...; the fastest there is if None.
             threads: CPU threads; sized from the CPU quota if None.
             accept_license: models whose non-commercial license was accepted.
+            controlnet: a ControlNet for line drawings, folder or "owner/name@commit".
+            upscaler: a network for the second stage: diffusers folder, "owner/name@commit", or
+                a .safetensors file (extra `[spandrel]`).
         """
-        self._settings = WorkerSettings(model, device, threads, accept_license)
+        self._settings = WorkerSettings(
+            model, device, threads, accept_license, controlnet, upscaler
+        )
         self._backlog = Backlog(max_queue_s)
         self._lock = threading.Lock()
         self._worker: Worker | None = None

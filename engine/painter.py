@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from engine.calls import call_arguments
+from engine.calls import PipelineCall, paint_picture
 from engine.errors import EngineError, GenerationFailed, ModelNotLoaded, OutOfMemory
-from engine.plan import Plan, make_plan
+from engine.plan import make_plan
 from engine.request import ImageRequest, ImageResult
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Painter:
 
         spec = self._loaded.source.spec
         started = time.perf_counter()
-        plan = make_plan(request, spec)
+        plan = make_plan(request, spec, self._loaded.companions)
         prompt, warnings = request.prompt, plan.warnings
         if self._completer is not None:
             prompt, more = self._completer(prompt)
@@ -73,10 +73,17 @@ class Painter:
         images: list[Image.Image] = []
         try:
             with torch.inference_mode():
+                count = _Progress(len(request.seeds) * plan.picture_steps, on_step)
                 for seed in request.seeds:
-                    run = _Run(len(images), len(request.seeds), checkpoint, on_step)
-                    images.append(self._paint_one(request, plan, prompt, seed, run))
-                    run.add_to(timings)
+
+                    def run(calls: Sequence[PipelineCall]) -> list[Image.Image]:
+                        return [self._run(call, _Run(count, checkpoint), timings) for call in calls]
+
+                    def enlarge(tile: Image.Image) -> Image.Image:
+                        checkpoint()
+                        return self._loaded.enlarge(tile) if self._loaded.enlarge else tile
+
+                    images.append(paint_picture(request, plan, prompt, seed, spec, run, enlarge))
         except Exception as error:
             self._loaded.restore()
             raise self._explain(error) from error
@@ -93,27 +100,24 @@ class Painter:
             f"on {self._loaded.device.type}",
         )
 
-    def _paint_one(
-        self, request: ImageRequest, plan: Plan, prompt: str, seed: int, run: _Run
-    ) -> Image.Image:
-        params, spec = plan.params, self._loaded.source.spec
-        pipeline = self._loaded.pipeline(request.mode, with_strength=params.strength is not None)
+    def _run(self, call: PipelineCall, run: _Run, timings: dict[str, float]) -> Image.Image:
+        """Run one pipeline and return what it painted."""
+        loaded = self._loaded.upscaler if call.network == "upscaler" else self._loaded
+        if loaded is None:
+            raise ModelNotLoaded("There is no upscaler.", hint="Set 'upscaler'.")
+        pipeline = loaded.pipeline(call.class_name)
         run.checkpoint()
-        view = self._loaded.view(
-            pipeline, sampler=params.sampler, forward=run.forward, on_step=run.step
-        )
-        run.view = view
-        arguments = call_arguments(view, request, plan, prompt, seed, spec)
-        output = view(**arguments)
+        view = loaded.view(pipeline, sampler=call.sampler, forward=run.forward, on_step=run.step)
+        run.begin(view, call.steps)
+        output = view(**call.arguments(view))
         if any(getattr(output, "nsfw_content_detected", None) or ()):
             raise GenerationFailed(
                 "The model's own safety checker blocked the picture.",
                 hint="Change the prompt or the seed.",
             )
-        painted = _to_image(np.asarray(output.images)[0], plan.size)
-        if plan.source is None or plan.area is None:
-            return painted
-        return plan.area.leave(painted, plan.source, plan.mask)
+        painted = _to_image(np.asarray(output.images)[0], call.size)
+        run.add_to(timings)
+        return painted
 
     def _cut_prompt(self, prompt: str) -> tuple[str, ...]:
         """Warn if no text encoder can take the whole prompt."""
@@ -152,23 +156,31 @@ class Painter:
         )
 
 
+class _Progress:
+    """Steps done of all steps of a request; runs correct the total when they know better."""
+
+    def __init__(self, total: int, on_step: Callable[[int, int], None]) -> None:
+        self.done = 0
+        self.total = total
+        self.on_step = on_step
+
+
 class _Run:
     """The clock and the stop signal of one pipeline call."""
 
-    def __init__(
-        self,
-        index: int,
-        count: int,
-        checkpoint: Callable[[], None],
-        on_step: Callable[[int, int], None],
-    ) -> None:
+    def __init__(self, progress: _Progress, checkpoint: Callable[[], None]) -> None:
         self.view: Any = None
         self.checkpoint = checkpoint
-        self._index, self._count, self._on_step = index, count, on_step
+        self._progress = progress
+        self._planned = 0
         self._steps = 0
         self._started = time.perf_counter()
         self._first: float | None = None
         self._last = self._started
+
+    def begin(self, view: Any, planned: int) -> None:
+        self.view = view
+        self._planned = planned
 
     def forward(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.checkpoint()
@@ -182,8 +194,10 @@ class _Run:
         self._steps += 1
         self._last = time.perf_counter()
         self.checkpoint()
-        total = self._total()
-        self._on_step(self._index * total + self._steps, self._count * total)
+        if self._steps == 1:
+            self._progress.total += self._total() - self._planned
+        self._progress.done += 1
+        self._progress.on_step(self._progress.done, self._progress.total)
 
     def _total(self) -> int:
         """Steps of this run; with `strength` the sampler's first ones are skipped."""

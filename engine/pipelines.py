@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import EngineError, ModelNotLoaded, UnsupportedMode
-from engine.registry import models_serving
+from engine.errors import EngineError, ModelNotLoaded
 from engine.samplers import new_scheduler
 from engine.sources import OWN_MODULES
+from engine.ways import NO_COMPANIONS, Companions
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
     from engine.denoiser import Forward
-    from engine.request import Mode
     from engine.sources import Source
 
 logger = logging.getLogger(__name__)
@@ -37,37 +37,27 @@ class LoadedModel:
         base: the pipeline that was loaded; never called itself, only its views are.
         device: where it computes.
         dtype: number format of the weights.
+        companions: what was loaded beside it.
+        extras: components that sibling pipelines take and `base` has not, by name.
+        upscaler: the second stage's own diffusers model, or None.
+        enlarge: the second stage's plain network, or None.
     """
 
     source: Source
     base: Any
     device: torch.device
     dtype: torch.dtype
+    companions: Companions = NO_COMPANIONS
+    extras: dict[str, Any] = field(default_factory=dict)
+    upscaler: LoadedModel | None = None
+    enlarge: Callable[[Image.Image], Image.Image] | None = None
     _by_class: dict[str, Any] = field(default_factory=dict)
     _dtypes: dict[str, Any] = field(default_factory=dict)
 
-    def pipeline(self, mode: Mode, *, with_strength: bool = True) -> Any:
-        """Return the shared pipeline that serves `mode`.
-
-        Args:
-            mode: what is asked for.
-            with_strength: whether image-to-image starts from the noised source; else the source
-                is a reference, where the family knows such a thing.
-
-        Raises:
-            UnsupportedMode: if this model has no such pipeline.
-        """
-        spec = self.source.spec
-        class_name = spec.family.classes.get(mode)
-        if class_name is None:
-            raise UnsupportedMode(
-                f"Model '{spec.name}' does not do {mode}.",
-                hint=f"Models that do: {', '.join(models_serving(mode))}.",
-            )
-        if mode == "image-to-image" and with_strength and spec.family.cond_strength_class:
-            class_name = spec.family.cond_strength_class
+    def pipeline(self, class_name: str) -> Any:
+        """Return the shared pipeline of a diffusers class."""
         if class_name not in self._by_class:
-            self._by_class[class_name] = _sibling(self.base, class_name)
+            self._by_class[class_name] = _sibling(self.base, class_name, self.extras)
         return self._by_class[class_name]
 
     def view(
@@ -115,6 +105,8 @@ class LoadedModel:
             module = getattr(self.base, name)
             if module.dtype != dtype:
                 module.to(dtype)
+        if self.upscaler is not None:
+            self.upscaler.restore()
 
 
 def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> LoadedModel:
@@ -179,10 +171,10 @@ def load_model(source: Source, device: torch.device, dtype: torch.dtype) -> Load
             hint="Check that the folder is complete and was saved by diffusers.",
         ) from error
     base.set_progress_bar_config(disable=True)
-    return LoadedModel(source, base, device, dtype, {class_name: base}, dtypes)
+    return LoadedModel(source, base, device, dtype, _by_class={class_name: base}, _dtypes=dtypes)
 
 
-def _sibling(base: Any, class_name: str) -> Any:
+def _sibling(base: Any, class_name: str, extras: dict[str, Any]) -> Any:
     """Build another pipeline class around the same components.
 
     `DiffusionPipeline.from_pipe` is not used: without an explicit dtype it casts the shared
@@ -193,7 +185,7 @@ def _sibling(base: Any, class_name: str) -> Any:
     pipeline_class = getattr(diffusers, class_name)
     components, options = pipeline_class._get_signature_keys(pipeline_class)
     sibling = pipeline_class(
-        **{name: getattr(base, name, None) for name in components},
+        **{name: extras.get(name, getattr(base, name, None)) for name in components},
         **{name: base.config[name] for name in options if name in base.config},
     )
     sibling.set_progress_bar_config(disable=True)

@@ -29,6 +29,8 @@ class Family:
         negative_prompt: whether the pipelines use one.
         cond_strength_class: class that runs image-to-image when `strength` is given, for
             families whose image-to-image takes the source as a reference and no strength.
+        max_references: how many reference pictures the "edit" class takes.
+        reference_argument: the argument of that class that takes them, as a list.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Family:
     max_pixels: int = MAX_SIDE * MAX_SIDE
     negative_prompt: bool = True
     cond_strength_class: str | None = None
+    max_references: int = 0
+    reference_argument: str = "image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class ModelSpec:
     @property
     def modes(self) -> tuple[Mode, ...]:
         """The modes it serves."""
-        return tuple(self.family.classes)
+        modes = tuple(self.family.classes)
+        return (*modes, "outpaint") if "inpaint" in modes else modes
 
 
 STABLE_DIFFUSION = Family(
@@ -121,6 +126,7 @@ FLUX2_KLEIN = Family(
         "text-to-image": "Flux2KleinPipeline",
         "image-to-image": "Flux2KleinPipeline",
         "inpaint": "Flux2KleinInpaintPipeline",
+        "edit": "Flux2KleinPipeline",
     },
     steps=4,
     guidance=1.0,
@@ -130,6 +136,7 @@ FLUX2_KLEIN = Family(
     max_pixels=1024 * 1024,
     negative_prompt=False,
     cond_strength_class="Flux2KleinInpaintPipeline",
+    max_references=4,
 )
 FAMILIES = (STABLE_DIFFUSION, SDXL, FLUX1, FLUX2_KLEIN)
 

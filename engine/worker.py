@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.backlog import Backlog, Job
+from engine.companions import load_companions, open_controlnet, open_upscaler
 from engine.devices import pick_device, pick_dtype, thread_count
 from engine.errors import EngineClosed, EngineError, GenerationFailed, ModelNotLoaded
 from engine.registry import ModelSpec
@@ -32,6 +33,8 @@ class WorkerSettings:
     device: str | None
     threads: int | None
     accept_license: tuple[str, ...]
+    controlnet: str | None = None
+    upscaler: str | None = None
 
 
 class Worker:
@@ -76,6 +79,11 @@ class Worker:
         started = time.perf_counter()
         try:
             source = open_source(self._settings.model, self._settings.accept_license)
+            controlnet = upscaler = None
+            if self._settings.controlnet is not None:
+                controlnet = open_controlnet(self._settings.controlnet, source.spec)
+            if self._settings.upscaler is not None:
+                upscaler = open_upscaler(self._settings.upscaler, self._settings.accept_license)
             if self._backlog.closed:
                 raise EngineClosed("The engine was closed.", hint="Make a new one.")
             import torch
@@ -87,7 +95,9 @@ class Worker:
             torch.set_num_threads(thread_count(self._settings.threads))
             device = pick_device(self._settings.device)
             dtype = pick_dtype(device)
-            painter = Painter(load_model(source, device, dtype))
+            loaded = load_model(source, device, dtype)
+            load_companions(loaded, controlnet, upscaler)
+            painter = Painter(loaded)
         except Exception as error:
             ours = _without_frames(error) if isinstance(error, EngineError) else None
             if ours is None:

@@ -403,7 +403,7 @@ def test_views_share_weights_but_no_state(tiny_stable_diffusion) -> None:
     loaded = engine_pipelines.load_model(
         open_source(str(tiny_stable_diffusion)), torch.device("cpu"), torch.float32
     )
-    pipeline = loaded.pipeline("text-to-image")
+    pipeline = loaded.pipeline("StableDiffusionPipeline")
     views = [
         loaded.view(pipeline, sampler=name, forward=lambda m, a, k: m(*a, **k), on_step=int)
         for name in (None, "euler")

@@ -1,0 +1,210 @@
+"""Which pipeline serves a request, or an error that names a model that could. Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from engine.errors import InvalidRequest, UnsupportedMode
+from engine.registry import KNOWN_MODELS, ModelSpec, models_serving
+
+if TYPE_CHECKING:
+    from engine.request import ImageRequest, Mode
+
+Start = Literal["noise", "image", "mask"]
+# By family and by what else is given: the diffusers class that also takes a ControlNet.
+CONTROLNET_PIPELINES: dict[str, dict[Start, str]] = {
+    "stable-diffusion": {
+        "noise": "StableDiffusionControlNetPipeline",
+        "image": "StableDiffusionControlNetImg2ImgPipeline",
+        "mask": "StableDiffusionControlNetInpaintPipeline",
+    },
+    "stable-diffusion-xl": {
+        "noise": "StableDiffusionXLControlNetPipeline",
+        "image": "StableDiffusionXLControlNetImg2ImgPipeline",
+        "mask": "StableDiffusionXLControlNetInpaintPipeline",
+    },
+}
+# Edit families whose inpainting class also takes a reference, and one only.
+_INPAINT_REFERENCE = {"flux2-klein": "image_reference"}
+
+
+@dataclass(frozen=True, slots=True)
+class UpscalerSpec:
+    """A network whose only work is the second stage.
+
+    Attributes:
+        name: short name, never a path.
+        scale: how many times larger its output is.
+        tile: side of the largest part it is shown, input pixels.
+        multiple: both sides of a part must be multiples of this many pixels.
+        class_name: its diffusers pipeline class; None for a plain network, run once a tile.
+        steps: default denoising steps.
+        guidance: default guidance scale.
+    """
+
+    name: str
+    scale: int
+    tile: int
+    multiple: int
+    class_name: str | None = None
+    steps: int = 0
+    guidance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """What was loaded beside the model.
+
+    Attributes:
+        controlnet: name of the ControlNet that reads line drawings, or None.
+        upscaler: the network of the second stage, or None.
+    """
+
+    controlnet: str | None = None
+    upscaler: UpscalerSpec | None = None
+
+
+NO_COMPANIONS = Companions()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a picture is painted.
+
+    Attributes:
+        class_name: the diffusers pipeline class.
+        reads_sketch: whether the sketch goes in as a ControlNet condition.
+        image_is_reference: whether the source goes in among the references instead of being
+            the start.
+        reference_argument: the argument that takes the references, or None.
+        warnings: what to know about it.
+    """
+
+    class_name: str
+    reads_sketch: bool = False
+    image_is_reference: bool = False
+    reference_argument: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def choose_way(request: ImageRequest, spec: ModelSpec, companions: Companions) -> Way:
+    """Choose the pipeline for a request's picture, the second stage left aside.
+
+    Raises:
+        UnsupportedMode: if this model cannot; names models or settings that can.
+        InvalidRequest: if there are more references than the model takes.
+    """
+    classes = spec.family.classes
+    if request.sketch is not None and companions.controlnet is not None:
+        return _with_controlnet(request, spec)
+    if request.sketch is not None:
+        return _sketch_as_reference(request, spec)
+    if request.references:
+        return _with_references(request, spec, len(request.references))
+    if request.mask is not None or request.extend is not None:
+        return Way(_class(spec, "inpaint", asked=request.mode))
+    if request.image is None:
+        return Way(_class(spec, "text-to-image"))
+    if spec.family.cond_strength_class and request.params.strength is not None:
+        return Way(spec.family.cond_strength_class)
+    if "image-to-image" not in classes and "edit" in classes:
+        return Way(
+            classes["edit"],
+            image_is_reference=True,
+            reference_argument=spec.family.reference_argument,
+        )
+    return Way(_class(spec, "image-to-image"))
+
+
+def start_class(spec: ModelSpec) -> str | None:
+    """Return the class that starts from a noised source (image-to-image with `strength`)."""
+    if spec.family.cond_strength_class:
+        return spec.family.cond_strength_class
+    return spec.family.classes.get("image-to-image") if spec.strength is not None else None
+
+
+def controlnet_families() -> str:
+    """Return the known models that a ControlNet can be added to, for error messages."""
+    return ", ".join(spec.name for spec in KNOWN_MODELS if spec.family.name in CONTROLNET_PIPELINES)
+
+
+def _with_controlnet(request: ImageRequest, spec: ModelSpec) -> Way:
+    if request.references:
+        raise UnsupportedMode(
+            f"Model '{spec.name}' does not take references and a sketch together.",
+            hint=f"Models that take references: {', '.join(models_serving('edit')) or 'none'}.",
+        )
+    start: Start = "noise" if request.image is None else "image"
+    if request.mask is not None or request.extend is not None:
+        start = "mask"
+    if start != "mask":
+        # An inpainting network can do nothing else.
+        _class(spec, "text-to-image" if start == "noise" else "image-to-image")
+    return Way(CONTROLNET_PIPELINES[spec.family.name][start], reads_sketch=True)
+
+
+def _sketch_as_reference(request: ImageRequest, spec: ModelSpec) -> Way:
+    """Let an edit model see the drawing as a picture; others cannot read it.
+
+    Image-to-image from a drawing is no substitute: below a strength of about 0.9 the result is a
+    tinted drawing, above it the drawing is forgotten.
+    """
+    if "edit" not in spec.family.classes or request.mask is not None or request.extend is not None:
+        raise UnsupportedMode(
+            f"Model '{spec.name}' does not do sketch-to-image here.",
+            hint=f"Add a ControlNet (setting 'controlnet') to a model that takes one "
+            f"({controlnet_families()}), or use an edit model without a mask "
+            f"({', '.join(models_serving('edit')) or 'none known'}).",
+        )
+    way = _with_references(request, spec, len(request.references) + 1)
+    note = "The sketch was shown to the model as a reference; say in the prompt to follow it."
+    return Way(
+        way.class_name,
+        image_is_reference=way.image_is_reference,
+        reference_argument=way.reference_argument,
+        warnings=(note,),
+    )
+
+
+def _with_references(request: ImageRequest, spec: ModelSpec, count: int) -> Way:
+    masked = request.mask is not None or request.extend is not None
+    from_source = request.image is not None and request.params.strength is not None
+    if masked or from_source:
+        argument = _INPAINT_REFERENCE.get(spec.family.name)
+        if argument is None:
+            able = [known.name for known in KNOWN_MODELS if known.family.name in _INPAINT_REFERENCE]
+            raise UnsupportedMode(
+                f"Model '{spec.name}' does not take references together with a mask, extend or "
+                "strength.",
+                hint=f"Models that do: {', '.join(able)}.",
+            )
+        _at_most(1, count, spec, " beside a source that is repainted")
+        return Way(_class(spec, "inpaint"), reference_argument=argument)
+    class_name = _class(spec, "edit")
+    as_reference = request.image is not None
+    _at_most(spec.family.max_references, count + as_reference, spec, "")
+    return Way(
+        class_name,
+        image_is_reference=as_reference,
+        reference_argument=spec.family.reference_argument,
+    )
+
+
+def _at_most(limit: int, count: int, spec: ModelSpec, where: str) -> None:
+    if count > limit:
+        raise InvalidRequest(
+            f"Model '{spec.name}' takes at most {limit} reference pictures{where}; {count} were "
+            "given (image and sketch included).",
+            hint="Give the most important ones.",
+        )
+
+
+def _class(spec: ModelSpec, mode: Mode, asked: Mode | None = None) -> str:
+    class_name = spec.family.classes.get(mode)
+    if class_name is None:
+        raise UnsupportedMode(
+            f"Model '{spec.name}' does not do {asked or mode}.",
+            hint=f"Models that do: {', '.join(models_serving(mode))}.",
+        )
+    return class_name
