@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _LATENT_UPSCALER = "StableDiffusionLatentUpscalePipeline"
-# Defaults of the pipelines' published checkpoints (their model cards); twice the size for the one
-# that works on latents, four times for the other.
-_UPSCALERS: dict[str, tuple[int, int, float]] = {
-    "StableDiffusionUpscalePipeline": (4, 30, 9.0),
-    _LATENT_UPSCALER: (2, 20, 0.0),
+# Default steps and guidance of each class (stabilityai/stable-diffusion-x4-upscaler's card names
+# the guidance only; sd-x2-latent-upscaler's both).
+_UPSCALERS: dict[str, tuple[int, float]] = {
+    "StableDiffusionUpscalePipeline": (30, 9.0),
+    _LATENT_UPSCALER: (20, 0.0),
 }
 # What a plain network sees at once, pixels: bounds its memory on any picture.
 _NETWORK_TILE = 256
@@ -175,12 +175,13 @@ def describe_upscaler(source: Source) -> UpscalerSpec:
     """Describe a diffusers upscale pipeline from its own JSON files."""
     shown = f"'{source.spec.name}'"
     class_name = next(iter(source.spec.family.classes.values()))
-    scale, steps, guidance = _UPSCALERS[class_name]
+    steps, guidance = _UPSCALERS[class_name]
     unet = read_json(source.folder / "unet" / "config.json", shown)
     vae = read_json(source.folder / "vae" / "config.json", shown)
     factor = 2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1)
     levels = 2 ** (len(unet.get("block_out_channels", (0,) * 4)) - 1)
-    # In pixels of the input: the UNet works on latents of the output.
+    # One works on latents as large as its input, whose decoder enlarges; the other doubles latents.
+    scale = 2 if class_name == _LATENT_UPSCALER else factor
     multiple = max(1, factor * levels // scale)
     if class_name == _LATENT_UPSCALER:
         # The pipeline itself scales its input to multiples of 64 without a word.
