@@ -195,11 +195,13 @@ def test_the_cost_of_a_forward_is_interpolated_and_the_knee_is_found() -> None:
     curve = CostCurve({1: 0.04, 2: 0.06, 4: 0.1, 8: 0.2})
     assert curve.seconds(3) == pytest.approx(0.08)
     assert curve.seconds(16) == pytest.approx(0.4)
-    assert curve.row_cap() == 4, "eight rows cost as much per row as four"
+    assert curve.row_cap() == 4, "eight rows cost about as much per row as four"
     flat = CostCurve({1: 0.1, 2: 0.2, 4: 0.4})
     assert flat.row_cap() == 1, "where sharing gains nothing, the shortest goes alone"
     steep = CostCurve({1: 0.1, 2: 0.101, 8: 0.11})
-    assert steep.row_cap() == 8
+    assert steep.row_cap() == steep.limit, "rows are nearly free"
+    noisy = CostCurve({1: 0.055, 2: 0.061, 4: 0.1, 8: 0.2})
+    assert 4 <= noisy.row_cap() <= 8
     assert CostCurve().row_cap() == CostCurve().limit
     with pytest.raises(ValueError, match="cannot be"):
         curve.observe(0, 1.0)
