@@ -60,6 +60,7 @@ class Studio:
         from agent_tools.gallery import Gallery
         from agent_tools.knowledge import Knowledge
         from agent_tools.personas import PersonaStore
+        from agent_tools.settings import cost_file
         from engine.engine import LocalEngine
 
         gallery = Gallery(settings.data)
@@ -69,6 +70,7 @@ class Studio:
             device=settings.device,
             threads=settings.threads,
             accept_license=settings.accept_license,
+            cost_file=cost_file(),
         )
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
 
