@@ -16,6 +16,8 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from agent_tools.errors import BadSettings
+from kb_export.targets import known_schemes
+from kb_export.targets.settings import variable_name
 
 PREFIX = "AGENT_TOOLS_"
 CONFIG_FILE = "agent-tools.toml"
@@ -142,7 +144,13 @@ def _from_toml(config: Path | None) -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    return {k[len(PREFIX) :].lower(): v for k, v in environ.items() if k.startswith(PREFIX)}
+    # What begins like a kind of knowledge base is that kind's own (kb_export.targets.settings).
+    kinds = tuple(f"{variable_name(scheme, '')}" for scheme in known_schemes())
+    return {
+        k[len(PREFIX) :].lower(): v
+        for k, v in environ.items()
+        if k.startswith(PREFIX) and not k.startswith(kinds)
+    }
 
 
 def _unknown(name: str, source: str) -> BadSettings:

@@ -65,6 +65,13 @@ class RequestCancelled(EngineError):
     code = "cancelled"
 
 
+class DeadlineExceeded(EngineError):
+    """Say that a request's own deadline has passed, or would pass before it could be done."""
+
+    code = "deadline_exceeded"
+    retryable = True
+
+
 class EngineClosed(EngineError):
     """Say that the engine has been closed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import importlib
 import logging
 import time
@@ -9,11 +10,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from engine.calls import call_arguments
+from engine.coalescer import Coalescer, Run
 from engine.errors import EngineError, GenerationFailed, ModelNotLoaded, OutOfMemory
+from engine.jobs import Job
+from engine.memory import free_cache, is_out_of_memory
 from engine.plan import Plan, make_plan
+from engine.preview import LatentPreview
 from engine.request import ImageRequest, ImageResult
 
 if TYPE_CHECKING:
@@ -23,64 +29,59 @@ logger = logging.getLogger(__name__)
 Completer = Callable[[str], tuple[str, tuple[str, ...]]]
 # What text encoders are given at most, whatever their tokenizer would take.
 _MAX_TOKENS = 512
+# Runs of one request that are under way at a time; more would only hold memory.
+_MAX_RUNS = 8
 
 
 class Painter:
-    """Paint requests with one loaded model, one at a time, on the calling thread."""
+    """Paint requests with one loaded model. Each job calls `paint` on a thread of its own."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, coalescer: Coalescer) -> None:
         """Prepare to paint.
 
         Raises:
             ModelNotLoaded: if the model's prompt completer cannot be imported.
         """
         self._loaded = loaded
+        self._coalescer = coalescer
         self._completer = _import_completer(loaded.source.spec.completer)
         self._libraries = _library_versions()
+        self._preview = LatentPreview(loaded)
 
-    def paint(
-        self,
-        request: ImageRequest,
-        *,
-        checkpoint: Callable[[], None],
-        on_step: Callable[[int, int], None],
-    ) -> ImageResult:
-        """Make a request's pictures, each in a run of its own.
+    def paint(self, job: Job) -> tuple[ImageResult, float]:
+        """Make a request's pictures, each in a run of its own; return them and what they cost.
 
-        One run a picture: a batch would change its bytes with its neighbors (float32 sums
-        differ with the batch size), and a seed is a promise.
+        One run a picture: a run of several would tie their rows together, and its bytes would
+        depend on their number.
 
         Args:
-            request: already checked by `engine.plan.check_request`.
-            checkpoint: called before and after every denoiser forward; what it raises stops
-                the run there.
-            on_step: called with (steps done, steps in all) after each step.
+            job: its request was checked by `engine.plan.check_request`.
+
+        Returns:
+            The pictures, and seconds of computing.
 
         Raises:
             EngineError: if the request does not fit the model or painting fails.
         """
-        import torch
-
-        spec = self._loaded.source.spec
+        request, spec = job.request, self._loaded.source.spec
         started = time.perf_counter()
-        plan = make_plan(request, spec)
-        prompt, warnings = request.prompt, plan.warnings
-        if self._completer is not None:
-            prompt, more = self._completer(prompt)
-            warnings += tuple(more)
-        warnings += self._cut_prompt(prompt)
-        timings = {"text": time.perf_counter() - started, "denoise": 0.0, "decode": 0.0}
-        images: list[Image.Image] = []
+        runs: list[RunStage] = []
         try:
-            with torch.inference_mode():
-                for seed in request.seeds:
-                    run = _Run(len(images), len(request.seeds), checkpoint, on_step)
-                    images.append(self._paint_one(request, plan, prompt, seed, run))
-                    run.add_to(timings)
+            plan = make_plan(request, spec)
+            prompt, warnings = request.prompt, plan.warnings
+            if self._completer is not None:
+                prompt, more = self._completer(prompt)
+                warnings += tuple(more)
+            prepared_s = time.perf_counter() - started
+            runs = [RunStage(self, job, len(request.seeds)) for _ in request.seeds]
+            images = self._paint_all(request, plan, prompt, runs)
+            warnings += runs[0].warnings
         except Exception as error:
-            self._loaded.restore()
             raise self._explain(error) from error
-        return ImageResult(
+        timings = {name: max(run.timings[name] for run in runs) for name in runs[0].timings}
+        timings["text"] += prepared_s
+        shared = sum(run.run.shared_forwards for run in runs)
+        result = ImageResult(
             images=tuple(images),
             seeds=request.seeds,
             model=spec.name,
@@ -91,18 +92,43 @@ class Painter:
             warnings=tuple(dict.fromkeys(warnings)),
             precision=f"{str(self._loaded.dtype).removeprefix('torch.')} "
             f"on {self._loaded.device.type}",
+            shared_forwards=shared,
         )
+        return result, sum(run.run.busy_s for run in runs)
+
+    def _paint_all(
+        self, request: ImageRequest, plan: Plan, prompt: str, runs: list[RunStage]
+    ) -> list[Image.Image]:
+        """Paint one picture for each seed, side by side if there are several."""
+
+        def paint_one(index: int) -> Image.Image:
+            # The computing thread has the cores; this one only pushes numbers around.
+            torch.set_num_threads(1)
+            with torch.inference_mode(), runs[index]:
+                return self._paint_one(request, plan, prompt, request.seeds[index], runs[index])
+
+        if len(runs) == 1:
+            return [paint_one(0)]
+        with concurrent.futures.ThreadPoolExecutor(
+            min(len(runs), _MAX_RUNS), thread_name_prefix="engine-run"
+        ) as pool:
+            pictures = [pool.submit(paint_one, index) for index in range(len(runs))]
+            try:
+                return [picture.result() for picture in pictures]
+            except BaseException:
+                for picture in pictures:
+                    picture.cancel()
+                raise
 
     def _paint_one(
-        self, request: ImageRequest, plan: Plan, prompt: str, seed: int, run: _Run
+        self, request: ImageRequest, plan: Plan, prompt: str, seed: int, stage: RunStage
     ) -> Image.Image:
         params, spec = plan.params, self._loaded.source.spec
         pipeline = self._loaded.pipeline(request.mode, with_strength=params.strength is not None)
-        run.checkpoint()
-        view = self._loaded.view(
-            pipeline, sampler=params.sampler, forward=run.forward, on_step=run.step
-        )
-        run.view = view
+        stage.warnings = stage.alone("text", lambda: self._cut_prompt(prompt))
+        view = self._loaded.view(pipeline, sampler=params.sampler, stage=stage)
+        stage.view, stage.size = view, plan.size
+        stage.run.steps = params.num_inference_steps or 1
         arguments = call_arguments(view, request, plan, prompt, seed, spec)
         output = view(**arguments)
         if any(getattr(output, "nsfw_content_detected", None) or ()):
@@ -133,14 +159,9 @@ class Painter:
         """Turn whatever a pipeline raised into one of the engine's errors."""
         if isinstance(error, EngineError):
             return error
-        import torch
-
         text = (str(error).splitlines() or [""])[0][:200]
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-            "not enough memory" in text or "can't allocate memory" in text
-        ):
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        if is_out_of_memory(error):
+            free_cache()
             return OutOfMemory(
                 "The request does not fit into memory.",
                 hint="Ask for a smaller size, or use a smaller model.",
@@ -152,38 +173,63 @@ class Painter:
         )
 
 
-class _Run:
-    """The clock and the stop signal of one pipeline call."""
+class RunStage:
+    """One pipeline call's way to the computing thread, its clock and its step counter.
 
-    def __init__(
-        self,
-        index: int,
-        count: int,
-        checkpoint: Callable[[], None],
-        on_step: Callable[[int, int], None],
-    ) -> None:
+    A context manager: the run is known to the coalescer while it is open.
+    """
+
+    def __init__(self, painter: Painter, job: Job, runs: int) -> None:
         self.view: Any = None
-        self.checkpoint = checkpoint
-        self._index, self._count, self._on_step = index, count, on_step
-        self._steps = 0
-        self._started = time.perf_counter()
+        self.size = (0, 0)
+        self.warnings: tuple[str, ...] = ()
+        self.timings = {"text": 0.0, "denoise": 0.0, "decode": 0.0}
+        self._job, self._runs = job, runs
+        self._coalescer, self._preview = painter._coalescer, painter._preview
+        loaded = painter._loaded
+        self.run = Run(
+            job,
+            shareable=not job.request.deterministic,
+            exclusive=loaded.exclusive,
+            steps=job.request.params.num_inference_steps or loaded.source.spec.steps,
+        )
+        self._started = self._last = 0.0
         self._first: float | None = None
-        self._last = self._started
+
+    def __enter__(self) -> RunStage:
+        self._started = self._last = time.perf_counter()
+        self._coalescer.begin(self.run)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._coalescer.end(self.run)
+        first = self._last if self._first is None else self._first
+        self.timings["text"] = first - self._started
+        self.timings["denoise"] = self._last - first
+        self.timings["decode"] = time.perf_counter() - self._last
 
     def forward(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.checkpoint()
+        """Compute a denoiser's forward on the computing thread."""
         if self._first is None:
             self._first = time.perf_counter()
-        result = module(*args, **kwargs)
-        self.checkpoint()
-        return result
+            self.run.steps = self._total()
+            self._job.expect(self._runs * self.run.steps)
+        return self._coalescer.forward(self.run, module, args, kwargs)
 
-    def step(self) -> None:
-        self._steps += 1
+    def alone(self, kind: str, compute: Callable[[], Any]) -> Any:
+        """Run `compute` on the computing thread, by itself."""
+        return self._coalescer.alone(self.run, kind, compute)
+
+    def on_step(self, result: Any) -> None:
+        """Count a step of the sampler."""
+        self.run.done_steps += 1
         self._last = time.perf_counter()
-        self.checkpoint()
-        total = self._total()
-        self._on_step(self._index * total + self._steps, self._count * total)
+        self._job.checkpoint()
+        every = self._job.request.preview_every
+        preview = None
+        if every and (self.run.done_steps % every == 0) and self.run.done_steps < self.run.steps:
+            preview = self._preview.picture(result, self.size, self.alone)
+        self._job.step(preview)
 
     def _total(self) -> int:
         """Steps of this run; with `strength` the sampler's first ones are skipped."""
@@ -192,12 +238,6 @@ class _Run:
             return known
         scheduler = self.view.scheduler
         return len(scheduler.timesteps) - (getattr(scheduler, "begin_index", None) or 0)
-
-    def add_to(self, timings: dict[str, float]) -> None:
-        first = self._last if self._first is None else self._first
-        timings["text"] += first - self._started
-        timings["denoise"] += self._last - first
-        timings["decode"] += time.perf_counter() - self._last
 
 
 def _to_image(pixels: np.ndarray[Any, Any], size: tuple[int, int]) -> Image.Image:
@@ -235,7 +275,6 @@ def _import_completer(name: str | None) -> Completer | None:
 
 def _library_versions() -> dict[str, str]:
     import diffusers
-    import torch
     import transformers
 
     return {

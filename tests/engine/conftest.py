@@ -30,7 +30,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture
 async def open_engine(anyio_backend: str) -> AsyncIterator[OpenEngine]:
-    """Open engines that are closed after the test, and check that no worker thread is left."""
+    """Open engines that are closed after the test, and check that no thread of theirs is left."""
     engines: list[LocalEngine] = []
 
     async def open_one(model: str | Path, **settings: Any) -> LocalEngine:
@@ -41,4 +41,4 @@ async def open_engine(anyio_backend: str) -> AsyncIterator[OpenEngine]:
     yield open_one
     for engine in engines:
         await engine.close()
-    assert "engine-worker" not in {thread.name for thread in threading.enumerate()}
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("engine-")]
