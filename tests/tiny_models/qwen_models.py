@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,15 @@ def build_tiny_qwen_image_edit_plus(folder: Path) -> Path:
     """Qwen-Image-Edit-Plus: up to three pictures go into the text encoder and the transformer."""
     import torch
     from diffusers import QwenImageEditPlusPipeline
-    from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor
+    from transformers import Qwen2VLImageProcessorPil
 
     torch.manual_seed(0)
     parts = _parts()
-    processor = Qwen2VLProcessor(
-        image_processor=Qwen2VLImageProcessor(patch_size=_PATCH, merge_size=2),
-        tokenizer=parts["tokenizer"],
-    )
-    QwenImageEditPlusPipeline(processor=processor, **parts).save_pretrained(folder)
+    QwenImageEditPlusPipeline(processor=None, **parts).save_pretrained(folder)
+    # The processor's class cannot be made, or saved, without torchvision.
+    Qwen2VLImageProcessorPil(patch_size=_PATCH, merge_size=2).save_pretrained(folder / "processor")
+    parts["tokenizer"].save_pretrained(folder / "processor")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["processor"] = ["transformers", "Qwen2VLProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index))
     return folder
