@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from engine.families import Family
+from engine.dialect import in_dialect
 from engine.plan import Plan
-from engine.references import reference_arguments
+from engine.references import fit_references
 from engine.registry import ModelSpec
 from engine.request import ImageRequest
 
@@ -32,61 +32,33 @@ def call_arguments(
     """
     import torch
 
+    params = plan.params
     wanted: dict[str, Any] = {
         "prompt": prompt,
-        "num_inference_steps": plan.params.num_inference_steps,
+        "width": plan.size[0],
+        "height": plan.size[1],
+        "num_inference_steps": params.num_inference_steps,
+        "guidance_scale": params.guidance_scale,
         # CPU generators give the same noise on every device.
         "generator": torch.Generator("cpu").manual_seed(seed),
         "output_type": "np",
-        **spec.family.arguments,
-        **_size_arguments(view, plan, spec.family),
-        **_guidance_arguments(request, plan, spec.family),
-        **_picture_arguments(request, plan, spec),
     }
-    if plan.params.num_inference_steps != 2:
-        # Sana-Sprint: set for its two-step schedule, and an error with any other.
-        wanted["intermediate_timesteps"] = None
-    taken = inspect.signature(type(view).__call__).parameters
-    return {name: value for name, value in wanted.items() if name in taken}
-
-
-def _size_arguments(view: Any, plan: Plan, family: Family) -> dict[str, Any]:
-    width, height = plan.size
-    # Kontext would paint this many pixels whatever the size asked for.
-    arguments: dict[str, Any] = {"width": width, "height": height, "max_area": width * height}
-    if family.binned_sizes:
-        # A source would be squeezed into the bin's proportions.
-        arguments["use_resolution_binning"] = (
-            plan.source is None and view.transformer.config.sample_size in family.binned_sizes
-        )
-    return arguments
-
-
-def _guidance_arguments(request: ImageRequest, plan: Plan, family: Family) -> dict[str, Any]:
-    guidance = plan.params.guidance_scale
-    guided = guidance is not None and guidance > 1
-    if not guided and family.guidance_off is not None:
-        guidance = family.guidance_off
-    arguments: dict[str, Any] = {family.guidance_argument: guidance}
-    if family.negative_prompt and request.negative_prompt.strip():
-        arguments["negative_prompt"] = request.negative_prompt
-    elif guided and family.default_negative is not None:
-        arguments["negative_prompt"] = family.default_negative
-    return arguments
-
-
-def _picture_arguments(request: ImageRequest, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
+    if request.negative_prompt.strip():
+        wanted["negative_prompt"] = request.negative_prompt
     source = plan.area.enter(plan.source) if plan.source is not None and plan.area else None
-    if request.references:
+    by_reference = params.strength is None and spec.family.reference_argument is not None
+    if request.references or (source is not None and by_reference):
         sources = () if source is None else (source,)
-        return reference_arguments((*sources, *request.references), spec)
-    if source is None:
-        return {}
-    if plan.params.strength is None and spec.family.reference_argument is not None:
-        return reference_arguments((source,), spec)
-    mask = plan.area.enter_mask(plan.mask) if plan.mask is not None and plan.area else None
-    return {
-        "image": source,
-        "strength": plan.params.strength,
-        "mask_image": mask or Image.new("L", plan.size, 255),
-    }
+        name = spec.family.reference_argument or "image"
+        wanted[name] = fit_references((*sources, *request.references), spec)
+    elif source is not None and plan.area is not None:
+        wanted["image"] = source
+        wanted["strength"] = params.strength
+        wanted["mask_image"] = (
+            plan.area.enter_mask(plan.mask)
+            if plan.mask is not None
+            else Image.new("L", plan.size, 255)
+        )
+    taken = inspect.signature(type(view).__call__).parameters
+    said = in_dialect(wanted, spec.family)
+    return {name: value for name, value in said.items() if name in taken}

@@ -33,6 +33,8 @@ def describe(
     size = family.size
     denoiser = configs.get("unet") or configs.get("transformer") or {}
     sample = denoiser.get("sample_size")
+    if sample not in family.binned_sizes:
+        family = replace(family, binned_sizes=())
     if _is_count(sample) and factor is not None:
         size = sample * factor
     if denoiser.get("in_channels") == 9 and "inpaint" in family.classes:

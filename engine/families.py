@@ -14,8 +14,9 @@ from engine.request import Mode
 MAX_SIDE = 2048
 MIN_SIDE = 16
 
-# Modes that the class of another one serves: the engine prepares its inputs.
-SERVED_BY: Mapping[Mode, Mode] = {"outpaint": "inpaint"}
+# Modes that the class of another one serves: the engine prepares its inputs. An edit model takes
+# the source of image-to-image as a reference.
+SERVED_BY: Mapping[Mode, Mode] = {"outpaint": "inpaint", "image-to-image": "edit"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,6 @@ FLUX1_KONTEXT = Family(
     "flux-kontext",
     {
         "text-to-image": "FluxKontextPipeline",
-        "image-to-image": "FluxKontextPipeline",
         "edit": "FluxKontextPipeline",
     },
     text_encoder="CLIP (pooled), T5",
@@ -165,7 +165,6 @@ FLUX2_KLEIN = Family(
     "flux2-klein",
     {
         "text-to-image": "Flux2KleinPipeline",
-        "image-to-image": "Flux2KleinPipeline",
         "inpaint": "Flux2KleinInpaintPipeline",
         "edit": "Flux2KleinPipeline",
     },
@@ -215,10 +214,7 @@ QWEN_IMAGE = Family(
 )
 QWEN_IMAGE_EDIT = Family(
     "qwen-image-edit",
-    {
-        "edit": "QwenImageEditPlusPipeline",
-        "image-to-image": "QwenImageEditPlusPipeline",
-    },
+    {"edit": "QwenImageEditPlusPipeline"},
     text_encoder="Qwen2.5-VL, reads the references too",
     steps=40,
     multiple=16,

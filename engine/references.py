@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from PIL import Image
 
@@ -12,8 +11,8 @@ from engine.errors import InvalidRequest, UnsupportedMode
 from engine.registry import ModelSpec, models_serving
 
 
-def reference_arguments(pictures: tuple[Image.Image, ...], spec: ModelSpec) -> dict[str, Any]:
-    """Return the argument that hands over reference pictures: RGB, none too small or too long.
+def fit_references(pictures: tuple[Image.Image, ...], spec: ModelSpec) -> list[Image.Image]:
+    """Return reference pictures as RGB, none too small or too long for the model.
 
     Args:
         pictures: in the order in which the prompt speaks of them.
@@ -34,8 +33,7 @@ def reference_arguments(pictures: tuple[Image.Image, ...], spec: ModelSpec) -> d
             f"{len(pictures)} pictures are too many for model '{spec.name}'.",
             hint=f"It takes {family.max_references}, the picture to edit included.",
         )
-    fitted = [_fit(flatten(picture)[0], spec) for picture in pictures]
-    return {family.reference_argument: fitted if family.max_references > 1 else fitted[0]}
+    return [_fit(flatten(picture)[0], spec) for picture in pictures]
 
 
 def _fit(picture: Image.Image, spec: ModelSpec) -> Image.Image:

@@ -42,6 +42,8 @@ BUILDERS = {
     "sdxl": build_tiny_sdxl,
     "stable-diffusion-3": build_tiny_stable_diffusion_3,
     "flux": build_tiny_flux,
+    "flux-kontext": lambda folder: build_tiny_flux(folder, "FluxKontextPipeline"),
+    "flux-fill": lambda folder: build_tiny_flux(folder, "FluxFillPipeline"),
     "flux2-klein": build_tiny_flux2_klein,
     "z-image": build_tiny_z_image,
     "qwen-image": build_tiny_qwen_image,

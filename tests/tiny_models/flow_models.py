@@ -51,23 +51,28 @@ def build_tiny_stable_diffusion_3(folder: Path, with_t5: bool = True) -> Path:
     return folder
 
 
-def build_tiny_flux(folder: Path) -> Path:
-    """FLUX.1: CLIP pooled text, T5 text, packed 16-channel latents, guidance embedding."""
+def build_tiny_flux(folder: Path, pipeline: str = "FluxPipeline") -> Path:
+    """FLUX.1: CLIP pooled text, T5 text, packed 16-channel latents, guidance embedding.
+
+    `pipeline` may also be "FluxKontextPipeline" (edits by one reference) or "FluxFillPipeline"
+    (inpainting: masked source and mask are further channels).
+    """
+    import diffusers
     import torch
-    from diffusers import FluxPipeline, FluxTransformer2DModel
     from transformers import CLIPTextModel
 
     torch.manual_seed(0)
     tokenizer, text_encoder = t5()
-    FluxPipeline(
+    getattr(diffusers, pipeline)(
         scheduler=flow_scheduler(),
         vae=flow_vae(),
         text_encoder=CLIPTextModel(clip_config()),
         tokenizer=clip_tokenizer(),
         text_encoder_2=text_encoder,
         tokenizer_2=tokenizer,
-        transformer=FluxTransformer2DModel(
-            in_channels=16,
+        transformer=diffusers.FluxTransformer2DModel(
+            in_channels=16 + 16 + 4 * 8 * 8 if pipeline == "FluxFillPipeline" else 16,
+            out_channels=16,
             num_layers=1,
             num_single_layers=1,
             attention_head_dim=16,
