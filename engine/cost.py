@@ -7,7 +7,7 @@ from collections.abc import Mapping
 # Weight of the newest measurement.
 _SMOOTHING = 0.25
 # A larger batch must beat the best smaller one by this share per row to be worth the wait.
-_WORTHWHILE = 0.05
+_WORTHWHILE = 0.02
 MAX_ROWS = 16
 
 
@@ -63,7 +63,7 @@ class CostCurve:
         return last_s + (rows - last) * per_row
 
     def row_cap(self) -> int:
-        """Return the rows at which one more row no longer makes rows cheaper by 5 %.
+        """Return the rows at which one more row no longer makes rows cheaper by 2 %.
 
         Where nothing is known, or only one point, that is the limit: batching is then an
         experiment whose outcome is observed.
