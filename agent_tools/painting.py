@@ -57,7 +57,7 @@ async def paint(
     """
     low, high = share
     reached = low
-    if studio.settings.exact_replay:
+    if studio.settings.exact_replay and studio.settings.engine is None:
         request = replace(request, deterministic=True)
     started: float | None = None
     events = cast("AsyncGenerator[ImageEvent, None]", studio.engine.submit(request))

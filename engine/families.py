@@ -1,4 +1,4 @@
-"""Kinds of models: which diffusers classes they are and how these like to be called. Loads no torch.
+"""Kinds of models: their diffusers classes and how these like to be called. Loads no torch.
 
 Read from the pipelines of diffusers 0.42: their `__call__`, `check_inputs` and class lists.
 """
