@@ -182,7 +182,9 @@ class Knowledge:
 
         with self._exporting:
             if name not in self._targets:
-                self._targets[name] = open_target(name, s3_endpoint=self._settings.s3_endpoint)
+                endpoint = self._settings.s3_endpoint
+                known = {"endpoint": endpoint} if endpoint and name.startswith("s3:") else {}
+                self._targets[name] = open_target(name, known)
             exporter = Exporter(self._outbox, self._targets[name], self._gallery.read_bytes)
             outcome = exporter.run(
                 scope, report=report, stop=lambda: stop() or self._closing.is_set()

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from engine.dialect import in_dialect
 from engine.plan import Plan
 from engine.request import ImageRequest, SamplingParams
 from engine.upscale import Pass, SecondStage, tile_seed
 
 if TYPE_CHECKING:
     from engine.registry import ModelSpec
-    from engine.ways import Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class PipelineCall:
         sampler: a sampler's name, or None for the model's own.
         seed: of this run.
         wanted: arguments, whether or not the class takes them all.
+        is_tile: whether it paints a part of the picture only.
     """
 
     network: str
@@ -39,6 +40,7 @@ class PipelineCall:
     sampler: str | None
     seed: int
     wanted: Mapping[str, Any]
+    is_tile: bool = False
 
     def arguments(self, pipeline: Any) -> dict[str, Any]:
         """Return the keyword arguments for `pipeline.__call__`, only those that it takes."""
@@ -83,10 +85,9 @@ def paint_picture(
     Raises:
         EngineError: from `run` and `enlarge`.
     """
-    words = _words(request, prompt, spec)
     picture = plan.source
     if plan.way is not None:
-        [painted] = run([_painting_call(plan, plan.way, words, seed)])
+        [painted] = run([painting_call(request, plan, prompt, seed, spec)])
         if plan.source is None or plan.area is None:
             picture = painted
         else:
@@ -94,31 +95,43 @@ def paint_picture(
     if picture is None:
         raise ValueError("a plan without a painting run needs a source")
     if plan.second is not None:
-        picture = _second_stage(plan.second, picture, words, seed, run, enlarge)
+        words = _words(request, prompt)
+        picture = _second_stage(plan.second, picture, words, seed, spec, run, enlarge)
     return picture
 
 
-def _painting_call(plan: Plan, way: Way, words: Mapping[str, Any], seed: int) -> PipelineCall:
-    wanted: dict[str, Any] = {**words, **_sampling(plan.params, plan.size)}
-    references = list(plan.references)
-    if plan.source is not None and plan.area is not None:
-        source = plan.area.enter(plan.source)
-        if way.image_is_reference:
-            references.insert(0, source)
-        else:
-            wanted["image"] = source
-            wanted["strength"] = plan.params.strength
-            wanted["mask_image"] = (
-                plan.area.enter_mask(plan.mask)
-                if plan.mask is not None
-                else Image.new("L", plan.size, 255)
-            )
-    if references and way.reference_argument is not None:
-        wanted[way.reference_argument] = references
+def painting_call(
+    request: ImageRequest, plan: Plan, prompt: str, seed: int, spec: ModelSpec
+) -> PipelineCall:
+    """Return the run that paints a picture, before any second stage.
+
+    Raises:
+        ValueError: if the plan has none.
+    """
+    way = plan.way
+    if way is None:
+        raise ValueError("the plan has no painting run")
+    wanted: dict[str, Any] = {**_words(request, prompt), **_sampling(plan.params, plan.size)}
+    if plan.source is not None and plan.area is not None and not way.image_is_reference:
+        wanted["image"] = plan.area.enter(plan.source)
+        wanted["strength"] = plan.params.strength
+        wanted["mask_image"] = (
+            plan.area.enter_mask(plan.mask)
+            if plan.mask is not None
+            else Image.new("L", plan.size, 255)
+        )
+    if plan.references and way.reference_argument is not None:
+        wanted[way.reference_argument] = list(plan.references)
     if plan.control is not None:
         wanted["control_image" if plan.source is not None else "image"] = plan.control
     return PipelineCall(
-        "base", way.class_name, plan.size, plan.paint_steps, plan.params.sampler, seed, wanted
+        "base",
+        way.class_name,
+        plan.size,
+        plan.paint_steps,
+        plan.params.sampler,
+        seed,
+        in_dialect(wanted, spec.family),
     )
 
 
@@ -127,6 +140,7 @@ def _second_stage(
     picture: Image.Image,
     words: Mapping[str, Any],
     seed: int,
+    spec: ModelSpec,
     run: Runner,
     enlarge: Enlarger | None,
 ) -> Image.Image:
@@ -141,7 +155,13 @@ def _second_stage(
             done = run(
                 [
                     _tile_call(
-                        stage, stage.class_name, one, tile, words, tile_seed(seed, number + index)
+                        stage,
+                        stage.class_name,
+                        one,
+                        tile,
+                        words,
+                        tile_seed(seed, number + index),
+                        spec,
                     )
                     for index, tile in enumerate(tiles)
                 ]
@@ -160,12 +180,14 @@ def _tile_call(
     tile: Image.Image,
     words: Mapping[str, Any],
     seed: int,
+    spec: ModelSpec,
 ) -> PipelineCall:
     size = (one.tile[0] * one.scale, one.tile[1] * one.scale)
     wanted: dict[str, Any] = {**words, **_sampling(stage.params, size), "image": tile}
     if stage.network == "base":
         wanted["strength"] = stage.params.strength
         wanted["mask_image"] = Image.new("L", size, 255)
+        wanted = in_dialect(wanted, spec.family)
     return PipelineCall(
         stage.network,
         class_name,
@@ -174,12 +196,13 @@ def _tile_call(
         stage.params.sampler,
         seed,
         wanted,
+        is_tile=True,
     )
 
 
-def _words(request: ImageRequest, prompt: str, spec: ModelSpec) -> dict[str, Any]:
+def _words(request: ImageRequest, prompt: str) -> dict[str, Any]:
     words: dict[str, Any] = {"prompt": prompt}
-    if spec.family.negative_prompt and request.negative_prompt.strip():
+    if request.negative_prompt.strip():
         words["negative_prompt"] = request.negative_prompt
     return words
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from engine.errors import InvalidRequest
-from engine.registry import MAX_SIDE, MIN_SIDE
+from engine.families import MAX_SIDE, MIN_SIDE
 from engine.request import ImageRequest, Margins, SamplingParams
 
 MAX_IMAGES = 64
@@ -221,7 +221,6 @@ def _check_extension(request: ImageRequest) -> None:
     if request.image is None:
         _require(False, "extend", "margins without image", "the picture to extend")
         return
-    _require(request.mask is None, "extend", "margins together with a mask", "one of the two")
     for name, value in (("width", request.width), ("height", request.height)):
         _require(value is None, name, value, "nothing with extend, which decides the size")
     check_size("extend", margins.around(request.image.size))

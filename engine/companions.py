@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from engine.pipelines import LoadedModel
+    from engine.stats import EngineStats
 
 logger = logging.getLogger(__name__)
 _LATENT_UPSCALER = "StableDiffusionLatentUpscalePipeline"
@@ -239,7 +240,10 @@ def load_network(
 
 
 def load_companions(
-    loaded: LoadedModel, controlnet: ControlNetSource | None, upscaler: UpscalerSource | None
+    loaded: LoadedModel,
+    controlnet: ControlNetSource | None,
+    upscaler: UpscalerSource | None,
+    stats: EngineStats,
 ) -> None:
     """Read what was asked for beside a model into memory and hand it to `loaded`.
 
@@ -255,7 +259,7 @@ def load_companions(
         from engine.pipelines import load_model
 
         spec = describe_upscaler(upscaler.pipeline)
-        loaded.upscaler = load_model(upscaler.pipeline, loaded.device, loaded.dtype)
+        loaded.upscaler = load_model(upscaler.pipeline, loaded.device, loaded.dtype, stats)
     elif upscaler is not None and upscaler.file is not None:
         spec, loaded.enlarge = load_network(upscaler.file, loaded.device)
     loaded.companions = Companions(controlnet.name if controlnet is not None else None, spec)

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from engine.errors import InvalidRequest
-from engine.registry import MIN_SIDE, ModelSpec
+from engine.families import MIN_SIDE
+from engine.registry import ModelSpec
 from engine.request import Margins
 
 # Source around the mask that is shown to the model, as a share of the mask's longer side.
@@ -130,11 +131,13 @@ def edit_area(size: tuple[int, int], mask: Image.Image | None, spec: ModelSpec) 
     return _fitted(box, spec)
 
 
-def extended(source: Image.Image, margins: Margins) -> tuple[Image.Image, Image.Image]:
+def extended(
+    source: Image.Image, margins: Margins, mask: Image.Image | None = None
+) -> tuple[Image.Image, Image.Image]:
     """Return the canvas for outpainting and its mask: 255 = new, 0 = the source, byte for byte.
 
-    The new part continues the edge colors outward, blurred: a start that a model keeps where it
-    knows nothing better.
+    With a mask for the source, that part is repainted too. New parts continue the edge colors
+    outward, blurred: a start that a model keeps where it knows nothing better.
     """
     pixels = np.pad(
         np.asarray(source),
@@ -142,12 +145,12 @@ def extended(source: Image.Image, margins: Margins) -> tuple[Image.Image, Image.
         mode="edge",
     )
     canvas = Image.fromarray(pixels)
-    mask = Image.new("L", canvas.size, 255)
     corner = (margins.left, margins.top)
-    mask.paste(0, (*corner, corner[0] + source.width, corner[1] + source.height))
-    canvas.paste(canvas.filter(ImageFilter.GaussianBlur(max(1, max(margins) // 8))), mask=mask)
+    new = Image.new("L", canvas.size, 255)
+    new.paste(mask or Image.new("L", source.size), corner)
+    canvas.paste(canvas.filter(ImageFilter.GaussianBlur(max(1, max(margins) // 8))))
     canvas.paste(source, corner)
-    return canvas, mask
+    return canvas, new
 
 
 def extension_area(source_size: tuple[int, int], margins: Margins, spec: ModelSpec) -> EditArea:
@@ -164,7 +167,10 @@ def extension_area(source_size: tuple[int, int], margins: Margins, spec: ModelSp
         side = grown[0]
         depth = list(margins)[side]
         across = size[1] if side % 2 == 0 else size[0]
-        room = across if spec.fixed_size else spec.family.max_pixels // across
+        room = across
+        if not spec.fixed_size:
+            multiple = spec.family.multiple
+            room = spec.family.max_pixels // _round_up(across, multiple) // multiple * multiple
         depth = min(max(3 * depth, depth + _MIN_CONTEXT, room), size[side % 2])
         if side < 2:
             box[side + 2] = depth

@@ -8,12 +8,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
-from engine.backlog import Backlog, Job
+from engine.admission import Admission
 from engine.checks import check_request
+from engine.description import describe
 from engine.errors import EngineClosed
+from engine.jobs import Job, Subscription
 from engine.pricing import work_units
-from engine.registry import ModelSpec, describe, find_model
+from engine.registry import ModelSpec, find_model
 from engine.request import Done, ImageEvent, ImageRequest
+from engine.stats import Health
+from engine.ways import NO_COMPANIONS
 from engine.worker import Worker, WorkerSettings
 
 
@@ -49,9 +53,9 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Paint with a diffusers model on a thread of this process, one request at a time.
+    """Paint with a diffusers model in this process; requests share its forwards.
 
-    The thread starts with the first `load` or `submit`; until then nothing heavy is imported.
+    Threads start with the first `load` or `submit`; until then nothing heavy is imported.
     It may be used from several event loops: each request answers to the loop that submitted it.
     """
 
@@ -60,9 +64,12 @@ class LocalEngine:
         model: str,
         *,
         max_queue_s: float = 120.0,
+        max_running: int = 64,
+        caller_share: float = 0.5,
         device: str | None = None,
         threads: int | None = None,
         accept_license: tuple[str, ...] = (),
+        cost_file: Path | None = None,
         controlnet: str | None = None,
         upscaler: str | None = None,
     ) -> None:
@@ -70,18 +77,27 @@ class LocalEngine:
 
         Args:
             model: "starter", a diffusers folder, or "owner/name@commit".
-            max_queue_s: waiting work, in estimated seconds, above which requests get `Busy`.
+            max_queue_s: outstanding work, in estimated seconds, above which requests get `Busy`.
+            max_running: requests that may be under way at a time; they share forwards or take
+                turns. Others wait.
+            caller_share: share of `max_queue_s` that one named caller may fill.
             device: "cpu", "cuda", ...; the fastest there is if None.
             threads: CPU threads; sized from the CPU quota if None.
             accept_license: models whose non-commercial license was accepted.
+            cost_file: where the measured cost of forwards is kept between starts.
             controlnet: a ControlNet for line drawings, folder or "owner/name@commit".
             upscaler: a network for the second stage: diffusers folder, "owner/name@commit", or
                 a .safetensors file (extra `[spandrel]`).
         """
         self._settings = WorkerSettings(
-            model, device, threads, accept_license, controlnet, upscaler
+            model, device, threads, accept_license, cost_file, controlnet, upscaler
         )
-        self._backlog = Backlog(max_queue_s)
+        self._admission = Admission(
+            max_queue_s,
+            max_running=max_running,
+            caller_share=caller_share,
+            on_change=self._wake,
+        )
         self._lock = threading.Lock()
         self._worker: Worker | None = None
 
@@ -110,47 +126,81 @@ class LocalEngine:
             EngineError: if the request is wrong or cannot be served; from the iteration.
         """
         check_request(request)
-        job = Job(request, work_units(request, self._spec()))
-        queued = self._backlog.put(job)
+        worker = self._worker
+        companions = NO_COMPANIONS if worker is None else worker.companions
+        units = work_units(request, self._spec(), companions)
+        job, subscription, queued = self._admission.put(request, units)
         try:
             self._start()
             yield queued
             while True:
-                event = await job.next_event()
+                event = await subscription.next_event()
                 yield event
                 if isinstance(event, Done):
                     return
         finally:
-            self._backlog.cancel(job)
+            self._stop(job, subscription)
 
     async def cancel(self, request_id: str) -> bool:
         """Stop a request within one denoising step; return, once it stopped, if it was known.
 
-        Its iterator raises `RequestCancelled`; no event comes out of it afterwards.
+        Its iterator raises `RequestCancelled`; no event comes out of it afterwards. If others
+        asked for exactly the same, the painting goes on for them.
         """
-        job = self._backlog.find(request_id)
-        if job is None:
+        known = self._admission.find(request_id)
+        if known is None:
             return False
-        self._backlog.cancel(job)
-        await asyncio.shield(asyncio.wrap_future(job.finished))
+        if self._stop(*known):
+            await asyncio.shield(asyncio.wrap_future(known[0].finished))
         return True
 
     async def close(self) -> None:
-        """Cancel everything, free the model, end the thread. Idempotent."""
-        self._backlog.close()
+        """Cancel everything, free the model, end the threads. Idempotent."""
+        running = self._admission.close()
         with self._lock:
             worker = self._worker
         if worker is not None:
+            worker.stop(running)
             await asyncio.shield(asyncio.wrap_future(worker.ended))
             worker.thread.join()
+
+    def health(self) -> Health:
+        """Say whether the engine makes progress. Never waits on the engine."""
+        worker = self._worker
+        return Health(True, "") if worker is None else worker.health()
+
+    def stats(self) -> dict[str, float]:
+        """Return counters: what was computed, what waits. Never waits on the engine."""
+        worker = self._worker
+        waiting, running = self._admission.counts
+        return {
+            **({} if worker is None else worker.stats()),
+            "waiting": waiting,
+            "running": running,
+            "outstanding_seconds": self._admission.outstanding_s,
+        }
+
+    def _stop(self, job: Job, subscription: Subscription) -> bool:
+        """End a subscription; return whether its job was told to stop."""
+        if not self._admission.leave(job, subscription):
+            return False
+        worker = self._worker
+        if worker is not None:
+            worker.stop([job])
+        return True
+
+    def _wake(self) -> None:
+        worker = self._worker
+        if worker is not None:
+            worker.wake()
 
     def _start(self) -> Worker:
         """Return the running worker, or start one: the first, or one after a failed load."""
         with self._lock:
-            if self._backlog.closed:
+            if self._admission.closed:
                 raise EngineClosed("The engine is closed.", hint="Make a new one.")
             if self._worker is None or self._worker.failed:
-                self._worker = Worker(self._settings, self._backlog)
+                self._worker = Worker(self._settings, self._admission)
                 self._worker.thread.start()
             return self._worker
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from engine.checks import DEFAULT_UPSCALE, MAX_STEPS, check_size
 from engine.errors import InvalidRequest
-from engine.registry import MAX_SIDE, MIN_SIDE, ModelSpec
+from engine.families import MAX_SIDE, MIN_SIDE
+from engine.registry import ModelSpec
 from engine.request import ImageRequest, SamplingParams
 from engine.ways import NO_COMPANIONS, Companions, Way, choose_way
 
@@ -34,7 +35,7 @@ class Plan:
         mask: mode "L", or None.
         area: the part of the source that goes through the model, or None.
         control: the sketch as its network reads it, of the painted size, or None.
-        references: RGB pictures shown to an edit model, without the source.
+        references: RGB pictures shown to an edit model, the source among them if the way says so.
         second: the second stage, or None.
         warnings: what was changed.
     """
@@ -80,19 +81,11 @@ def make_plan(
     if request.mode == "upscale":
         return _enlarging_plan(request, spec, companions)
     way = choose_way(request, spec, companions)
-    params, warnings = _resolve_params(request, spec)
-    if way.image_is_reference:
-        params = replace(params, strength=None)
+    params, warnings = _resolve_params(request, spec, way)
     plan = _painting_plan(request, spec, way, params, (*way.warnings, *warnings))
     if request.sketch is not None and way.reads_sketch:
         plan = replace(plan, control=_control(request.sketch, plan))
-    shown = request.references
-    if request.sketch is not None and not way.reads_sketch:
-        shown = (request.sketch, *shown)
-    if shown:
-        from engine.edit import flatten
-
-        plan = replace(plan, references=tuple(flatten(picture)[0] for picture in shown))
+    plan = replace(plan, references=_references(request, spec, plan, way))
     if not request.refine:
         return plan
     from engine.upscale import plan_second_stage
@@ -134,7 +127,10 @@ def _painting_plan(
     mask = None
     if request.extend is not None:
         area = extension_area(source.size, request.extend, spec)
-        source, mask = extended(source, request.extend)
+        kept = None if request.mask is None else check_mask(request.mask, source.size)
+        source, mask = extended(source, request.extend, kept)
+        if kept is not None:
+            area = edit_area(source.size, mask, spec)
     elif request.mask is not None:
         mask = check_mask(request.mask, source.size)
         if (request.width or source.width, request.height or source.height) != source.size:
@@ -155,6 +151,22 @@ def _painting_plan(
     return Plan(area.work, params, way, source, mask, area, warnings=warnings)
 
 
+def _references(
+    request: ImageRequest, spec: ModelSpec, plan: Plan, way: Way
+) -> tuple[Image.Image, ...]:
+    """Return what an edit model is shown: the source, the sketch, the references, in this order."""
+    shown = [*request.references]
+    if request.sketch is not None and not way.reads_sketch:
+        shown.insert(0, request.sketch)
+    if way.image_is_reference and plan.source is not None and plan.area is not None:
+        shown.insert(0, plan.area.enter(plan.source))
+    if not shown:
+        return ()
+    from engine.references import fit_references
+
+    return tuple(fit_references(tuple(shown), spec))
+
+
 def _control(sketch: Image.Image, plan: Plan) -> Image.Image:
     """Return the sketch as the ControlNet's input, over the part that is painted."""
     from engine.sketch import control_image
@@ -171,7 +183,7 @@ def _control(sketch: Image.Image, plan: Plan) -> Image.Image:
 
 
 def _resolve_params(
-    request: ImageRequest, spec: ModelSpec
+    request: ImageRequest, spec: ModelSpec, way: Way
 ) -> tuple[SamplingParams, tuple[str, ...]]:
     given = request.params
     steps = given.num_inference_steps or spec.steps
@@ -183,7 +195,7 @@ def _resolve_params(
         elif guidance <= 1:
             warnings += ("A negative prompt works with a guidance scale above 1 only.",)
     strength = given.strength
-    if request.image is not None and strength is None:
+    if request.image is not None and strength is None and not way.image_is_reference:
         masked = request.mask is not None or request.extend is not None
         strength = 1.0 if masked else spec.strength
     if strength is not None and int(steps * strength) < 1:

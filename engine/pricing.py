@@ -19,7 +19,7 @@ def work_units(
     params = request.params
     steps = params.num_inference_steps or spec.steps
     guidance = spec.guidance if params.guidance_scale is None else params.guidance_scale
-    rows = 2 if guidance > 1 else 1
+    rows = 2 if guidance > 1 and spec.family.guidance_doubles else 1
     size = _result_size(request, spec)
     pixels = spec.size * spec.size
     if not spec.fixed_size:

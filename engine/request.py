@@ -143,6 +143,8 @@ class ImageResult:
         libraries: versions of the libraries that made them.
         warnings: what the caller should know (size rounded, words unknown).
         precision: number format and device, such as "float32 on cpu"; same bytes need the same.
+        shared_forwards: denoiser forwards that were shared with other requests. With none the
+            bytes are those of running alone; see docs/reproducibility.md for the rest.
     """
 
     images: tuple[Image.Image, ...]
@@ -154,6 +156,7 @@ class ImageResult:
     libraries: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     precision: str = ""
+    shared_forwards: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def choose_way(request: ImageRequest, spec: ModelSpec, companions: Companions) -
 
     Raises:
         UnsupportedMode: if this model cannot; names models or settings that can.
-        InvalidRequest: if there are more references than the model takes.
+        InvalidRequest: if what is asked for does not go together.
     """
     classes = spec.family.classes
     if request.sketch is not None and companions.controlnet is not None:
@@ -103,17 +103,13 @@ def choose_way(request: ImageRequest, spec: ModelSpec, companions: Companions) -
     if request.references:
         return _with_references(request, spec, len(request.references))
     if request.mask is not None or request.extend is not None:
-        return Way(_class(spec, "inpaint", asked=request.mode))
+        return Way(_class(spec, request.mode))
     if request.image is None:
         return Way(_class(spec, "text-to-image"))
     if spec.family.cond_strength_class and request.params.strength is not None:
         return Way(spec.family.cond_strength_class)
     if "image-to-image" not in classes and "edit" in classes:
-        return Way(
-            classes["edit"],
-            image_is_reference=True,
-            reference_argument=spec.family.reference_argument,
-        )
+        return _with_references(request, spec, 0)
     return Way(_class(spec, "image-to-image"))
 
 
@@ -168,43 +164,42 @@ def _sketch_as_reference(request: ImageRequest, spec: ModelSpec) -> Way:
 
 
 def _with_references(request: ImageRequest, spec: ModelSpec, count: int) -> Way:
+    """Choose the class that is shown `count` pictures beside the source."""
     masked = request.mask is not None or request.extend is not None
     from_source = request.image is not None and request.params.strength is not None
-    if masked or from_source:
-        argument = _INPAINT_REFERENCE.get(spec.family.name)
-        if argument is None:
-            able = [known.name for known in KNOWN_MODELS if known.family.name in _INPAINT_REFERENCE]
-            raise UnsupportedMode(
-                f"Model '{spec.name}' does not take references together with a mask, extend or "
-                "strength.",
-                hint=f"Models that do: {', '.join(able)}.",
+    if (masked or from_source) and spec.family.name in _INPAINT_REFERENCE:
+        if count > 1:
+            raise InvalidRequest(
+                f"Beside a source that is repainted, model '{spec.name}' takes one reference; "
+                f"{count} were given (the sketch included).",
+                hint="Give the most important one.",
             )
-        _at_most(1, count, spec, " beside a source that is repainted")
+        argument = _INPAINT_REFERENCE[spec.family.name]
         return Way(_class(spec, "inpaint"), reference_argument=argument)
     class_name = _class(spec, "edit")
-    as_reference = request.image is not None
-    _at_most(spec.family.max_references, count + as_reference, spec, "")
+    if masked:
+        able = [known.name for known in KNOWN_MODELS if known.family.name in _INPAINT_REFERENCE]
+        raise UnsupportedMode(
+            f"Model '{spec.name}' does not take references together with a mask or extend.",
+            hint=f"Models that do: {', '.join(able)}.",
+        )
+    if from_source:
+        raise InvalidRequest(
+            f"Model '{spec.name}' takes the picture as a reference and knows no strength.",
+            hint="Leave strength unset, or say in the prompt how much to change.",
+        )
     return Way(
         class_name,
-        image_is_reference=as_reference,
+        image_is_reference=request.image is not None,
         reference_argument=spec.family.reference_argument,
     )
 
 
-def _at_most(limit: int, count: int, spec: ModelSpec, where: str) -> None:
-    if count > limit:
-        raise InvalidRequest(
-            f"Model '{spec.name}' takes at most {limit} reference pictures{where}; {count} were "
-            "given (image and sketch included).",
-            hint="Give the most important ones.",
-        )
-
-
-def _class(spec: ModelSpec, mode: Mode, asked: Mode | None = None) -> str:
-    class_name = spec.family.classes.get(mode)
+def _class(spec: ModelSpec, mode: Mode) -> str:
+    class_name = spec.family.class_for(mode)
     if class_name is None:
         raise UnsupportedMode(
-            f"Model '{spec.name}' does not do {asked or mode}.",
+            f"Model '{spec.name}' does not do {mode}.",
             hint=f"Models that do: {', '.join(models_serving(mode))}.",
         )
     return class_name

@@ -23,10 +23,12 @@ from kb_export.bundle import (
     sidecar,
     sidecar_key,
 )
-from kb_export.errors import BadRecord, TargetUnavailable
+from kb_export.errors import BadRecord, BadTarget, TargetUnavailable
 from kb_export.record import KBRecord
-from kb_export.targets.base import Capabilities
+from kb_export.targets.base import Capabilities, KBTarget
+from kb_export.targets.kind import TargetKind
 from kb_export.targets.page import render_page
+from kb_export.targets.settings import TargetSettings
 
 _TEMPORARY = ".writing-"
 _RECORD_NAME = re.compile(r"(kb_[0-9a-f]{24}_[0-9a-f]{16})\.json")
@@ -92,6 +94,9 @@ class FolderTarget:
             rows = [manifest_row(record, document(record)) for record in records]
             self._write("manifest.jsonl", b"".join(rows))
             self._write("index.html", render_page(records).encode())
+
+    def wait(self, timeout_s: float) -> None:
+        """Return at once: what is written can be read."""
 
     def _records(self) -> list[KBRecord]:
         records = []
@@ -190,3 +195,22 @@ def _sync_directory(path: Path) -> None:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def parse(rest: str) -> str:
+    """Return the one spelling of a folder's path behind its scheme.
+
+    Raises:
+        BadTarget: if there is no path.
+    """
+    if not rest or "\0" in rest:
+        raise BadTarget("The folder's path is missing.", hint="Write folder:PATH.")
+    return f"folder:{Path(rest).expanduser().absolute()}"
+
+
+def open_target(name: str, settings: TargetSettings) -> KBTarget:
+    """Return the folder that `name` names, made if it is missing."""
+    return FolderTarget(Path(name.removeprefix("folder:")))
+
+
+KIND = TargetKind("folder", "folder:PATH", parse, open_target)

@@ -117,6 +117,9 @@ class S3Target:
     def flush(self) -> None:
         """Do nothing: a bucket has no derived pages."""
 
+    def wait(self, timeout_s: float) -> None:
+        """Return at once: what is written can be read."""
+
     def _write(self, key: str, data: bytes, media_type: str) -> None:
         """Write an object unless it is there; keys are content-addressed, so what is there is it.
 

@@ -91,12 +91,12 @@ def test_any_source_and_any_margins_fit_any_model(
 def test_one_side_of_a_large_photograph_is_worked_on_unscaled() -> None:
     size = (6000, 2000)
     right = extension_area(size, Margins(right=256), SD15)
-    assert right.box == (4159, 0, 6256, 2000)
-    assert right.scaled == (2097, 2000)
+    assert right.box == (4160, 0, 6256, 2000)
+    assert right.scaled == (2096, 2000)
     left = extension_area(size, Margins(left=256), SD15)
-    assert left.box == (0, 0, 2097, 2000)
+    assert left.box == (0, 0, 2096, 2000)
     below = extension_area((2000, 6000), Margins(bottom=100), SD15)
-    assert below.box == (0, 4003, 2000, 6100)
+    assert below.box == (0, 4004, 2000, 6100)
     around = extension_area(size, Margins(256, 0, 256, 0), SD15)
     assert around.box == (0, 0, 6512, 2000), "opposite sides need all that is between"
 

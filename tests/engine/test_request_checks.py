@@ -21,6 +21,7 @@ MASK = box_mask((64, 48), (8, 8, 20, 20))
     [
         {"image": SOURCE, "extend": Margins(left=1)},
         {"image": SOURCE, "extend": Margins(2048, 2048, 0, 0)},
+        {"image": SOURCE, "extend": Margins(8), "mask": MASK},
         {"image": SOURCE, "upscale": 2},
         {"image": SOURCE, "upscale": 4, "params": SamplingParams(strength=0.2)},
         {"refine": True},
@@ -49,7 +50,6 @@ def test_what_makes_sense_passes(fields: dict[str, Any]) -> None:
         ({"image": SOURCE, "extend": Margins(right=True)}, "extend.right"),
         ({"image": SOURCE, "extend": Margins(bottom=2049)}, "extend.bottom"),
         ({"image": SOURCE, "extend": (1, 1, 1, 1)}, "Margins"),
-        ({"image": SOURCE, "extend": Margins(8), "mask": MASK}, "one of the two"),
         ({"image": SOURCE, "extend": Margins(8), "width": 64}, "width"),
         ({"image": Image.new("1", (8000, 8)), "extend": Margins(left=500)}, "8500x8"),
         ({"image": Image.new("1", (4096, 4096)), "extend": Margins(left=1)}, "4097x4096"),

@@ -90,16 +90,12 @@ def test_a_sketch_must_have_the_proportions_of_its_picture() -> None:
 def test_each_combination_has_its_pipeline() -> None:
     source = photograph((64, 48))
     mask = box_mask((64, 48), (8, 8, 30, 30))
-    names = {
-        ImageRequest("x", sketch=drawing()): "StableDiffusionControlNetPipeline",
-        ImageRequest(
-            "x", sketch=drawing(), image=source
-        ): "StableDiffusionControlNetImg2ImgPipeline",
-        ImageRequest(
-            "x", sketch=drawing(), image=source, mask=mask
-        ): "StableDiffusionControlNetInpaintPipeline",
-    }
-    for request, name in names.items():
+    for name, fields in {
+        "StableDiffusionControlNetPipeline": {},
+        "StableDiffusionControlNetImg2ImgPipeline": {"image": source},
+        "StableDiffusionControlNetInpaintPipeline": {"image": source, "mask": mask},
+    }.items():
+        request = ImageRequest("x", sketch=drawing(), **fields)
         assert make_plan(request, SD15, SCRIBBLE).way.class_name == name
 
 
@@ -128,9 +124,9 @@ def test_an_edit_model_sees_the_sketch_as_a_reference() -> None:
 
 def test_too_many_references_are_counted() -> None:
     request = ImageRequest("x", image=photograph(), references=(photograph(),) * 4)
-    with pytest.raises(InvalidRequest, match=r"at most 4 .* 5 were given"):
+    with pytest.raises(InvalidRequest, match=r"5 pictures are too many.*takes 4"):
         make_plan(request, KLEIN)
-    with pytest.raises(UnsupportedMode, match="FLUX.2-klein"):
+    with pytest.raises(UnsupportedMode, match=r"FLUX\.2-klein"):
         make_plan(request, SD15)
 
 
@@ -179,7 +175,7 @@ async def test_an_edit_model_paints_from_references_and_masks(model_folder, open
     assert (result != np.asarray((await paint(engine, other)).images[0])).any()
     kept = np.asarray(mask) == 0
     assert (result[kept] == np.asarray(source)[kept]).all()
-    with pytest.raises(InvalidRequest, match="at most 1 reference"):
+    with pytest.raises(InvalidRequest, match="takes one reference; 2 were given"):
         await paint(engine, replace(masked, references=(one, two), request_id="two"))
 
 

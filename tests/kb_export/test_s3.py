@@ -177,7 +177,7 @@ def test_listing_follows_pages(
 ) -> None:
     add_pictures(gallery, *(f"teapot {n}" for n in range(7)))
     knowledge.export()
-    target = open_target(f"s3://{bucket}/shop/kb", s3_endpoint=s3_endpoint)
+    target = open_target(f"s3://{bucket}/shop/kb", {"endpoint": s3_endpoint})
     assert isinstance(target, S3Target)
     pages = target._client.get_paginator
 
@@ -288,7 +288,7 @@ def test_a_store_that_ignores_conditions_is_found_out_and_still_served_once(
 ) -> None:
     add_pictures(gallery, "red teapot")
     for endpoint, honored in ((forgetful_store, False), (s3_endpoint, True)):
-        target = open_target(f"s3://{bucket}/{honored}", s3_endpoint=endpoint)
+        target = open_target(f"s3://{bucket}/{honored}", {"endpoint": endpoint})
         assert target.capabilities.conditional_put is None
         settings = Settings(
             data=gallery.data_dir, kb=f"s3://{bucket}/{honored}", s3_endpoint=endpoint
