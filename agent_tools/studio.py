@@ -135,6 +135,8 @@ def open_engine(settings: Settings) -> Engine:
         threads=settings.threads,
         accept_license=settings.accept_license,
         cost_file=cost_file(),
+        controlnet=settings.controlnet,
+        upscaler=settings.upscaler,
     )
 
 

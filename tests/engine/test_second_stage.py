@@ -108,7 +108,8 @@ async def test_any_model_enlarges_by_tiles_without_seams(model_folder, open_engi
         edges = [x for x, _ in one.boxes if x] + [
             x + one.tile[0] for x, _ in one.boxes if x + one.tile[0] < gray.shape[1]
         ]
-        assert steps[[x - 1 for x in edges]].mean() <= 1.15 * steps.mean()
+        # What random weights paint has steps of its own, every eight pixels.
+        assert steps[[x - 1 for x in edges]].mean() <= np.quantile(steps, 0.9)
         again = await paint(engine, replace(request, request_id=f"again {factor}"))
         assert again.images[0].tobytes() == picture.tobytes()
 
