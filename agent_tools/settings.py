@@ -86,6 +86,16 @@ class Settings(BaseModel):
     accept_license: tuple[str, ...] = Field(
         default=(), description="Models whose non-commercial license you have accepted."
     )
+    controlnet: str | None = Field(
+        default=None,
+        description="ControlNet that lets the model follow line drawings: a folder or a hub id "
+        "(id@revision) made for this model's family.",
+    )
+    upscaler: str | None = Field(
+        default=None,
+        description="Network that enlarges pictures: a folder or hub id (id@revision) of a "
+        "diffusers upscale pipeline, or a .safetensors file (extra [spandrel]).",
+    )
     engine: str | None = Field(
         default=None,
         description="Address of an OpenAI-compatible Images API, such as https://host/v1, that "

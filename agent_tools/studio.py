@@ -136,6 +136,8 @@ def open_engine(settings: Settings) -> Engine:
         threads=settings.threads,
         accept_license=settings.accept_license,
         cost_file=cost_file(),
+        controlnet=settings.controlnet,
+        upscaler=settings.upscaler,
         options=ModelOptions(
             precision=settings.precision,
             quantization=settings.quantization,
