@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.errors import LicenseNotAccepted, ModelNotLoaded
 from engine.description import describe
+from engine.errors import LicenseNotAccepted, ModelNotLoaded
 from engine.registry import KNOWN_MODELS, ModelSpec, find_model
 
 # Modules of this program that a model folder may name: load_model imports them before diffusers
