@@ -35,7 +35,7 @@ def describe(
     sample = denoiser.get("sample_size")
     if sample not in family.binned_sizes:
         family = replace(family, binned_sizes=())
-    if _is_count(sample) and factor is not None:
+    if isinstance(sample, int) and _is_count(sample) and factor is not None:
         size = sample * factor
     if denoiser.get("in_channels") == 9 and "inpaint" in family.classes:
         # Mask and masked source are further input channels: it can do nothing else.

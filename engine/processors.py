@@ -10,7 +10,7 @@ from typing import Any
 from transformers import AutoTokenizer, Qwen2VLImageProcessorPil, Qwen2VLProcessor
 
 
-class PictureProcessor(Qwen2VLProcessor):
+class PictureProcessor(Qwen2VLProcessor):  # type: ignore[misc]
     """Qwen2.5-VL's processor without its video part.
 
     transformers' own cannot be made without torchvision, which only the video part uses, and
