@@ -50,7 +50,7 @@ def engine_for(
 
     with pytest.MonkeyPatch.context() as patch:
         # Whether sharing pays is measured elsewhere; here as much is shared as fits.
-        patch.setattr("engine.cost.CostCurve.row_cap", lambda curve: curve.limit)
+        patch.setattr("engine.cost.CostCurve.knee", lambda curve: curve.limit)
         patch.setattr("engine.calibrate.BUDGET_S", 0.2)
         yield open_one
         asyncio.run(close())
