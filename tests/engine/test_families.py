@@ -57,17 +57,6 @@ def engine_for(
     assert not [t.name for t in threading.enumerate() if t.name.startswith("engine-")]
 
 
-@pytest.fixture
-def small_references(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Show references at 64x64 pixels; the two pipelines would take a megapixel, and minutes."""
-    from diffusers.pipelines.flux import pipeline_flux_kontext as kontext
-    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as edit_plus
-
-    monkeypatch.setattr(edit_plus, "VAE_IMAGE_SIZE", 64 * 64)
-    monkeypatch.setattr(edit_plus, "CONDITION_IMAGE_SIZE", 64 * 64)
-    monkeypatch.setattr(kontext, "PREFERRED_KONTEXT_RESOLUTIONS", [(64, 64), (96, 64)])
-
-
 def family_of(tiny: str) -> str:
     """The name in the registry of a tiny model's family."""
     other = {
@@ -164,7 +153,10 @@ async def test_what_shares_forwards_looks_as_if_it_had_been_alone(family, engine
         assert alone.shared_forwards == 0
         for image, pixels in zip(alone.images, together[request.request_id], strict=True):
             assert np.abs(np.asarray(image, int) - pixels).max() <= 1
-    assert shared > 0, "nothing was shared, so nothing was compared"
+    # The others' forwards are joined in test_family_forwards.py: nothing measures their cost before
+    # the first request, and the scheduler may then prefer to run them one after the other.
+    if "text-to-image" in served(family):
+        assert shared > 0, "nothing was shared, so nothing was compared"
 
 
 @pytest.mark.parametrize("family", ["z-image", "qwen-image", "flux", "flux2-klein"])
