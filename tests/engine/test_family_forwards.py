@@ -13,7 +13,7 @@ from engine_helpers import box_mask, photograph
 from tiny_models import BUILDERS
 
 from engine import ImageRequest, SamplingParams
-from engine.calls import call_arguments
+from engine.calls import painting_call
 from engine.collate import Arguments, Digests, join, signature, split
 from engine.pipelines import LoadedModel, load_model
 from engine.plan import make_plan
@@ -77,11 +77,10 @@ def capture(
     mode = spec.modes[0]
     request = ImageRequest("a red mug", params=params, **pictures[mode])
     stage = CapturingStage(number)
-    view = loaded.view(loaded.pipeline(mode), sampler=None, stage=stage)
-    plan = make_plan(request, spec)
-    arguments = call_arguments(view, request, plan, request.prompt, seed, spec)
+    call = painting_call(request, make_plan(request, spec), request.prompt, seed, spec)
+    view = loaded.view(loaded.pipeline(call.class_name), sampler=None, stage=stage)
     with torch.inference_mode(), contextlib.suppress(Captured):
-        view(**arguments)
+        view(**call.arguments(view))
     assert stage.module is not None, "the pipeline made no such forward"
     return stage.module, stage.arguments
 
