@@ -244,10 +244,13 @@ async def test_the_masks_transparent_part_is_what_is_repainted(remote: Remote) -
     api, engine = await remote()
     source, mask = photograph((64, 64)), box_mask((64, 64), (16, 16, 31, 31))
     await paint(engine, ask(image=source, mask=mask))
-    sent = np.asarray(api.received[0].files[1][1])
-    scale = sent.shape[0] // 64
-    inside, outside = sent[20 * scale, 20 * scale], sent[50 * scale, 50 * scale]
-    assert inside.tolist() == [255, 255, 255, 0] and outside.tolist() == [0, 0, 0, 255]
+    sent = {name: np.asarray(picture) for name, picture in api.received[0].files}
+    assert list(sent) == ["image", "mask", "mask_image"]
+    scale = sent["mask"].shape[0] // 64
+    inside, outside = (20 * scale, 20 * scale), (50 * scale, 50 * scale)
+    assert sent["mask"][inside].tolist() == [255, 255, 255, 0]
+    assert sent["mask"][outside].tolist() == [0, 0, 0, 255]
+    assert (sent["mask_image"][inside], sent["mask_image"][outside]) == (255, 0)
 
 
 async def test_a_large_source_is_shown_around_its_mask_only(remote: Remote) -> None:
@@ -661,6 +664,12 @@ async def test_loading_finds_the_only_model(remote: Remote) -> None:
     await engine.load()
     await engine.load()
     assert engine.model == "painter-1"
+
+
+async def test_a_model_that_the_server_does_not_run_names_the_setting(remote: Remote) -> None:
+    _, engine = await remote(model="other")
+    with pytest.raises(RemoteRefused, match="AGENT_TOOLS_ENGINE_MODEL"):
+        await paint(engine, ask())
 
 
 @pytest.mark.parametrize(
