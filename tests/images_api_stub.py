@@ -25,7 +25,7 @@ import uvicorn
 from PIL import Image, ImageOps
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -114,7 +114,9 @@ class ImagesApi:
                 Route("/v1/images/generations", self._generations, methods=["POST"]),
                 Route("/v1/images/edits", self._edits, methods=["POST"]),
                 Route("/v1/images/{name}/content", self._content, methods=["GET"]),
-            ]
+            ],
+            # a client that hangs up while it sends: nobody is left to answer
+            exception_handlers={ClientDisconnect: lambda *_: Response(status_code=499)},
         )
 
     async def _models(self, request: Request) -> Response:

@@ -291,3 +291,19 @@ async def test_a_request_id_in_use_is_refused(remote: Remote) -> None:
         assert isinstance(await anext(events), Queued)
         with pytest.raises(InvalidRequest, match="in use"):
             await events_of(engine, ask(request_id="one"))
+
+
+async def test_cancels_at_any_moment_leave_nothing_behind(remote: Remote) -> None:
+    api, engine = await remote(model="painter-1")
+    before = asyncio.all_tasks()
+    for moment in range(40):
+        request = ask(seeds=(1, 2), preview_every=moment % 2)
+        running = asyncio.create_task(events_of(engine, request))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        running.cancel() if moment % 3 else await engine.cancel(request.request_id)
+        await asyncio.gather(running, return_exceptions=True)
+    assert engine._jobs == {}
+    await paint(engine, ask())
+    left = asyncio.all_tasks() - before
+    assert not [task for task in left if "uvicorn" not in repr(task.get_coro())]
