@@ -294,7 +294,7 @@ async def test_a_request_id_in_use_is_refused(remote: Remote) -> None:
 
 
 async def test_cancels_at_any_moment_leave_nothing_behind(remote: Remote) -> None:
-    api, engine = await remote(model="painter-1")
+    _, engine = await remote(model="painter-1")
     before = asyncio.all_tasks()
     for moment in range(40):
         request = ask(seeds=(1, 2), preview_every=moment % 2)
