@@ -31,6 +31,11 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("agent-tools", appauthor=False))
 
 
+def cost_file() -> Path:
+    """Return where measured costs of this machine are kept between starts."""
+    return Path(platformdirs.user_cache_dir("agent-tools", appauthor=False)) / "costs.json"
+
+
 class Settings(BaseModel):
     """Everything that can be set. Environment names are AGENT_TOOLS_ plus the upper-case name."""
 
@@ -49,6 +54,12 @@ class Settings(BaseModel):
     )
     max_queue_s: float = Field(
         default=120, gt=0, description="Seconds of waiting work after which calls get 'busy'."
+    )
+    exact_replay: bool = Field(
+        default=True,
+        description="Paint so that replay gives the same bytes at any load. Off: requests share "
+        "forwards, which is faster under load, and replay may differ by 1 of 255. A remote "
+        "engine does as it likes.",
     )
     accept_license: tuple[str, ...] = Field(
         default=(), description="Models whose non-commercial license you have accepted."

@@ -125,6 +125,7 @@ def open_engine(settings: Settings) -> Engine:
             model=settings.engine_model,
             extras=settings.engine_extras,
         )
+    from agent_tools.settings import cost_file
     from engine.engine import LocalEngine
 
     return LocalEngine(
@@ -133,6 +134,7 @@ def open_engine(settings: Settings) -> Engine:
         device=settings.device,
         threads=settings.threads,
         accept_license=settings.accept_license,
+        cost_file=cost_file(),
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.checks import MAX_SOURCE_PIXELS, MAX_SOURCE_SIDE, check_request
 from engine.errors import GenerationFailed, InvalidRequest, UnsupportedMode
-from engine.plan import MAX_SOURCE_PIXELS, MAX_SOURCE_SIDE, check_request
-from engine.registry import MAX_SIDE, Family, ModelSpec
+from engine.families import MAX_SIDE, Family
+from engine.registry import ModelSpec
 from engine.request import ImageRequest, Margins
 
 if TYPE_CHECKING:
