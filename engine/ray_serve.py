@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from engine import errors
+from engine.checks import check_request
 from engine.errors import (
     Busy,
     EngineClosed,
@@ -26,7 +27,6 @@ from engine.errors import (
     RemoteUnavailable,
     RequestCancelled,
 )
-from engine.plan import check_request
 from engine.request import Done, ImageEvent, ImageRequest
 
 if TYPE_CHECKING:
