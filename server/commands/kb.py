@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ app = typer.Typer(
 
 Target = Annotated[
     str | None,
-    typer.Option("--target", help="folder:PATH or s3://bucket/prefix; else the default one."),
+    typer.Option("--target", help="Such as folder:PATH or s3://bucket/prefix; else the default."),
 ]
 
 
@@ -85,9 +86,54 @@ def status(context: typer.Context, target: Target = None, as_json: AsJson = Fals
         found = studio.knowledge.status()
         output.emit({"status": asdict(found)})
         for target in found.targets:
-            output.say(f"{target.target}: {target.done} done, {target.pending} pending")
+            output.say(
+                f"{target.target}: {target.done} done, {target.pending} pending, "
+                f"{len(target.failed)} set aside"
+            )
             for image_id, reason in target.failed:
                 output.say(f"  set aside: {image_id}: {reason}")
         output.say(f"Local search: {found.indexed} pictures by {found.method}")
+
+    run_in_studio(flags_of(context).settings(kb=target), output, work)
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    image_ids: Annotated[list[str], typer.Argument(help="The pictures you have looked at.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say that pictures show what their captions say. The next export puts them unchecked."""
+    output = Output(as_json=as_json)
+
+    async def work(studio: Studio, bars: Bars) -> None:
+        studio.knowledge.approve(image_ids)
+        output.emit({"approved": image_ids})
+        output.say(f"Approved: {len(image_ids)}. Export again to put them.")
+
+    run_in_studio(flags_of(context).settings(), output, work)
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    image_ids: Annotated[
+        list[str] | None, typer.Argument(help="The pictures; all that were set aside if none.")
+    ] = None,
+    target: Target = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give pictures that were set aside another chance."""
+    output = Output(as_json=as_json)
+
+    async def work(studio: Studio, bars: Bars) -> None:
+        outcome = await asyncio.to_thread(studio.knowledge.retry, None, image_ids or None)
+        shown = {"put": outcome.put, "failed": outcome.failed, "pending": outcome.pending}
+        output.emit({"target": outcome.target, **shown})
+        output.say(f"{outcome.target}: {len(outcome.put)} put, {outcome.pending} pending")
+        for image_id, reason in outcome.failed:
+            output.say(f"  set aside: {image_id}: {reason}")
+        if outcome.problem is not None:
+            raise outcome.problem
 
     run_in_studio(flags_of(context).settings(kb=target), output, work)

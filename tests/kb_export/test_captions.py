@@ -188,4 +188,10 @@ def test_hostile_length_is_handled_without_reading_it_all() -> None:
 
 def test_alternative_text_does_not_say_that_it_is_a_picture() -> None:
     assert alt_text("An image of a red mug.") == "A red mug."
-    assert len(alt_text("word " * 200)) <= 125
+    assert len(alt_text("word " * 200)) <= 250
+
+
+def test_alternative_text_ends_after_a_sentence_near_its_target() -> None:
+    text = "A red mug on a wooden table in the morning sun. " + "It has a wide handle. " * 9
+    assert len(alt_text(text)) <= 125
+    assert alt_text(text).endswith("handle.")
