@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from agent_tools.color import (
-    NamedColor,
-    linear_from_srgb,
-    oklab_from_linear,
-    parse_color,
-)
+from agent_tools.color import NamedColor, linear_from_srgb, oklab_from_linear, parse_color
 from agent_tools.color_names import PLAIN_COLORS
 from agent_tools.errors import AgentToolsError, Refused
 from agent_tools.recolor import color_difference
@@ -31,13 +26,15 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
 
 # A shop's customers call a product by this color although its mid-tone is so far from it.
-SAME_COLOR_DELTA_E = 20.0
+SAME_COLOR_DELTA_E = 12.0
 _PRODUCT_SHARE = 0.15
 _PICTURE_SHARE = 0.01
-_HUE_WINDOW = np.radians(30)
-_LIGHTNESS_WINDOW = 0.22
 _LEAST_CHROMA = 0.03
-_WORK_SIDE = 256
+_WORK_SIDE = 192  # enough to tell colors apart; finding the product is most of the work
+# How far in Oklab hue (radians) and lightness a pixel may be from a color and still show it: from
+# a value that was asked for, and from a word, which means many values.
+_VALUE_WINDOW = (float(np.radians(15)), 0.15)
+_WORD_WINDOW = (float(np.radians(25)), 0.22)
 # Words that mean a color and hardly ever a thing; of the others only a fact tells.
 _COLOR_WORDS = (*PLAIN_COLORS, "grey", "violet", "turquoise", "magenta", "maroon", "crimson")
 _NOT_THE_PICTURE = re.compile(
@@ -70,10 +67,9 @@ class ColorCheck:
         named = named_colors(f"{record.title}. {record.caption}")
         if not named:
             return None
-        product = _product(picture)
-        shares = {color.name: _share(picture, color, product) for color in named}
-        least = _PICTURE_SHARE
-        missing = [name for name, share in shares.items() if share < least]
+        small = _small(picture)
+        shares = {color.name: _share(small, color, _WORD_WINDOW) for color in named}
+        missing = [name for name, share in shares.items() if share < _PICTURE_SHARE]
         score = min(1.0, min(shares.values()) / _PRODUCT_SHARE)
         if missing:
             return Verdict(
@@ -86,13 +82,13 @@ class ColorCheck:
         return Verdict("passed", "color", score, self.name)
 
     def _measured(self, color: NamedColor, picture: Image.Image) -> Verdict:
-        product = _product(picture)
+        small = _small(picture)
+        product = _product(small)
         if product is not None:
-            difference = color_difference(picture.convert("RGB"), product, color)
+            difference = color_difference(small, product, color)
             if difference <= SAME_COLOR_DELTA_E:
-                score = 1 - difference / 100
-                return Verdict("passed", "color", score, self.name)
-        share = _share(picture, color, product)
+                return Verdict("passed", "color", 1 - difference / 100, self.name)
+        share = _share(small, color, _VALUE_WINDOW, product)
         least = _PICTURE_SHARE if product is None else _PRODUCT_SHARE
         score = min(1.0, share / _PRODUCT_SHARE)
         if share >= least:
@@ -164,39 +160,51 @@ def _drawn_again(stored: ImageRecord) -> Any:
     return draw(text, title=asked.title, aspect=asked.aspect, theme=asked.theme)
 
 
+def _small(picture: Image.Image) -> Image.Image:
+    """Return a small copy, "RGBA" where parts are transparent and "RGB" elsewhere."""
+    transparent = picture.has_transparency_data
+    small = picture.convert("RGBA" if transparent else "RGB")
+    small.thumbnail((_WORK_SIDE, _WORK_SIDE), Image.Resampling.BOX)
+    return small
+
+
 def _product(picture: Image.Image) -> Image.Image | None:
     """Return the product's mask where it can be told from the background."""
     try:
-        source = picture if picture.mode in ("RGB", "RGBA", "L") else picture.convert("RGBA")
-        return segment(source).mask
+        return segment(picture).mask
     except Refused:
         return None
 
 
-def _share(picture: Image.Image, color: NamedColor, product: Image.Image | None) -> float:
+def _share(
+    picture: Image.Image,
+    color: NamedColor,
+    window: tuple[float, float],
+    product: Image.Image | None = None,
+) -> float:
     """Return the share of the product's pixels, or the picture's, that show a color, 0 to 1."""
-    small = picture.convert("RGBA")
-    small.thumbnail((_WORK_SIDE, _WORK_SIDE), Image.Resampling.BOX)
-    pixels = np.asarray(small)
+    pixels = np.asarray(picture.convert("RGBA"))
     counted = pixels[..., 3] > 127
     if product is not None:
-        mask = np.asarray(product.resize(small.size, Image.Resampling.BOX)) > 127
-        counted = counted & mask if (counted & mask).any() else counted
+        counted = counted & (np.asarray(product) > 127)
     chosen = pixels[..., :3][counted]
-    return float(_shows(chosen, color).mean()) if len(chosen) else 0.0
+    return float(_shows(chosen, color, window).mean()) if len(chosen) else 0.0
 
 
-def _shows(pixels: npt.NDArray[np.uint8], color: NamedColor) -> npt.NDArray[np.bool_]:
-    """Tell which pixels, shape (n, 3), people would call by a color's name in light and shade."""
+def _shows(
+    pixels: npt.NDArray[np.uint8], color: NamedColor, window: tuple[float, float]
+) -> npt.NDArray[np.bool_]:
+    """Tell which pixels, shape (n, 3), show a color in light and shade."""
+    hue_window, lightness_window = window
     lab = oklab_from_linear(linear_from_srgb(pixels))
     own = oklab_from_linear(linear_from_srgb(np.array([color.rgb], np.uint8)))[0]
     chroma, own_chroma = np.hypot(lab[:, 1], lab[:, 2]), float(np.hypot(own[1], own[2]))
-    near = np.abs(lab[:, 0] - own[0]) < _LIGHTNESS_WINDOW
+    near = np.abs(lab[:, 0] - own[0]) < lightness_window
     if own_chroma < 0.04:
-        shown: npt.NDArray[np.bool_] = near & (chroma < 0.06)
-        return shown
+        gray: npt.NDArray[np.bool_] = near & (chroma < 0.06)
+        return gray
     angle = np.arctan2(lab[:, 2], lab[:, 1]) - np.arctan2(own[2], own[1])
     turned = np.abs((angle + np.pi) % (2 * np.pi) - np.pi)
     colorful = chroma > max(_LEAST_CHROMA, 0.3 * own_chroma)
-    shown = near & (turned < _HUE_WINDOW) & colorful
+    shown: npt.NDArray[np.bool_] = near & (turned < hue_window) & colorful
     return shown

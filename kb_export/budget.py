@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kb_export.captions import markdown, shorten
+from kb_export.errors import BadRecord
 
 MAX_TOKENS = 800
 # The document's fixed words, its link by content hash, its ids and its line ends.
@@ -32,7 +33,12 @@ _SHRINKING: tuple[tuple[str, int], ...] = (
     ("title", 40),
     ("caption", 80),
     ("use_when", 0),
+    ("alt", 10),
+    ("title", 10),
+    ("caption", 20),
 )
+# What the words need at least, in any script; facts and addresses may take the rest.
+LEAST_TOKENS = 200
 
 
 def token_bound(text: str) -> int:
@@ -59,8 +65,15 @@ def fitted(words: Mapping[str, Any], fixed: str) -> dict[str, Any]:
     Args:
         words: title, caption, alt, long_description, use_when (texts), tags, notes (tuples).
         fixed: facts and addresses, which are never shortened.
+
+    Raises:
+        BadRecord: if they leave no room for words.
     """
     allowed = MAX_TOKENS - 1 - FRAME_TOKENS - token_bound(markdown(fixed))
+    if allowed < LEAST_TOKENS:
+        raise BadRecord(
+            "The facts and the address leave no room for words.", hint="Shorten the facts."
+        )
     kept = dict(words)
     for name, least in _SHRINKING:
         while (over := sum(map(_tokens, kept.values())) - allowed) > 0:

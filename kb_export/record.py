@@ -229,7 +229,7 @@ def _check(values: Mapping[str, Any]) -> None:
     if score is not None and not 0 <= score <= 1:
         raise BadRecord("caption_score must lie between 0 and 1.")
     url = values["image_url"]
-    if url is not None and not re.fullmatch(r"https?://[^\s<>\"'`()\[\]?#\\]{1,500}", url):
+    if url is not None and not re.fullmatch(r"https?://[^\s<>\"'`()\[\]?#\\]{1,290}", url):
         raise BadRecord(
             "image_url must be a plain http(s) address.",
             hint="Addresses with a query (such as presigned ones) expire and are never stored.",
