@@ -43,6 +43,7 @@ _MARKDOWN_LINK = re.compile(r"!?\[([^\[\]]*)\]\s?\([^()]*\)")
 _MARKDOWN_REFERENCE = re.compile(r"\[([^\[\]]*)\]:\s*\S+")
 _SCHEME = re.compile(
     r"\b[a-z][a-z0-9+.-]{1,30}:\s?[/\\]{2}\S*"
+    r"|(?<!\w)[/\\]{2}\S+"
     r"|\b(?:javascript|vbscript):\s?\S*"
     r"|\b(?:data|mailto|file|blob|tel|sms|view-source):\S+",
     re.IGNORECASE,
