@@ -290,7 +290,7 @@ class Knowledge:
             media_type=record.media_type,
             width=record.width,
             height=record.height,
-            size=_file_size(record),
+            image_bytes=_file_size(record),
             title=record.title,
             caption=record.caption,
             alt=record.alt,

@@ -36,7 +36,7 @@ class Delivery:
 
 def needs_copy(record: KBRecord) -> bool:
     """Tell whether the original is too large, or of a kind that platforms do not take."""
-    return record.size > MAX_DELIVERY_BYTES or record.media_type not in _TAKEN
+    return record.image_bytes > MAX_DELIVERY_BYTES or record.media_type not in _TAKEN
 
 
 def delivery(record: KBRecord, image: bytes) -> Delivery:

@@ -40,7 +40,7 @@ class KBRecord:
             all other fields: same picture and same words, same id, on every machine.
         image_id: the picture's id in the gallery.
         sha256: of the picture's file.
-        size: bytes of that file; 0 if nobody said.
+        image_bytes: size of that file; 0 if nobody said.
         caption: what the picture shows, at most 512 characters.
         alt: alternative text, about 125 characters, at most 250.
         long_description: for diagrams, one fact a line.
@@ -68,7 +68,7 @@ class KBRecord:
     media_type: str
     width: int
     height: int
-    size: int
+    image_bytes: int
     title: str
     caption: str
     alt: str
@@ -99,7 +99,7 @@ class KBRecord:
         title: str,
         caption: str,
         alt: str,
-        size: int = 0,
+        image_bytes: int = 0,
         long_description: str = "",
         use_when: str = "",
         language: str = "en",
@@ -141,7 +141,7 @@ class KBRecord:
             "media_type": media_type,
             "width": width,
             "height": height,
-            "size": size,
+            "image_bytes": image_bytes,
             **fitted(words, fixed),
             "language": language,
             "group": clean(group, 120) if group else None,
@@ -215,8 +215,8 @@ def _check(values: Mapping[str, Any]) -> None:
             f"Media type {str(values['media_type'])[:40]!r} is not taken.",
             hint=f"Allowed: {', '.join(SUFFIXES)}.",
         )
-    if values["width"] < 1 or values["height"] < 1 or values["size"] < 0:
-        raise BadRecord("width and height must be at least 1, size at least 0.")
+    if values["width"] < 1 or values["height"] < 1 or values["image_bytes"] < 0:
+        raise BadRecord("width and height must be at least 1, image_bytes at least 0.")
     if not _LANGUAGE.fullmatch(values["language"]):
         raise BadRecord(
             f"{clean(values['language'], 40)!r} is no language tag.",

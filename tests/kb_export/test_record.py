@@ -128,7 +128,7 @@ def test_a_revised_record_has_another_id_and_the_same_words() -> None:
         {"caption_source": "guess"},
         {"caption_verified": "surely"},
         {"caption_score": 1.5},
-        {"size": -1},
+        {"image_bytes": -1},
         {"image_url": "https://shop.example/a.png?X-Amz-Signature=abc"},
     ],
 )
@@ -160,7 +160,7 @@ def test_a_fact_cannot_pose_as_a_verdict() -> None:
 def test_a_large_picture_is_delivered_as_a_marked_copy_under_two_megabytes(tmp_path: Path) -> None:
     image = noise(1400)
     assert len(image) > MAX_DELIVERY_BYTES
-    record = make(size=len(image))
+    record = make(image_bytes=len(image))
     sent = delivery(record, image)
     assert len(sent.data) < MAX_DELIVERY_BYTES
     copy = Image.open(io.BytesIO(sent.data))
@@ -179,14 +179,14 @@ def test_a_large_picture_is_delivered_as_a_marked_copy_under_two_megabytes(tmp_p
 
 def test_a_small_png_is_delivered_as_it_is_and_a_webp_is_not() -> None:
     image = noise(20)
-    assert delivery(make(size=len(image)), image).data is image
-    assert list(image_files(make(size=len(image)), image)) == [f"images/aa/{'a' * 64}.png"]
+    assert delivery(make(image_bytes=len(image)), image).data is image
+    assert list(image_files(make(image_bytes=len(image)), image)) == [f"images/aa/{'a' * 64}.png"]
     buffer = io.BytesIO()
     Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(buffer, "WEBP")
-    sent = delivery(make(media_type="image/webp", size=10), buffer.getvalue())
+    sent = delivery(make(media_type="image/webp", image_bytes=10), buffer.getvalue())
     assert Image.open(io.BytesIO(sent.data)).convert("RGB").getpixel((4, 4)) == (255, 255, 255)
 
 
 def test_a_damaged_large_picture_is_refused() -> None:
     with pytest.raises(RecordRefused, match="cannot be decoded"):
-        delivery(make(size=MAX_DELIVERY_BYTES + 1), b"no picture")
+        delivery(make(image_bytes=MAX_DELIVERY_BYTES + 1), b"no picture")
