@@ -43,6 +43,7 @@ class Entry:
     Attributes:
         version: grows whenever the intent changes; an acknowledgment counts for one version only.
         attempts: failures so far.
+        leased_until: when the lease ends, by the outbox's clock, unless it is renewed.
     """
 
     target: str
@@ -52,6 +53,7 @@ class Entry:
     version: int
     attempts: int
     owner: str
+    leased_until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ class Outbox:
                         version=row["version"],
                         attempts=row["attempts"],
                         owner=owner,
+                        leased_until=now + self._lease_s,
                     )
                 )
         return entries
@@ -202,7 +205,12 @@ class Outbox:
         return {row["image_id"]: row["record_id"] for row in rows}
 
     def renew(self, entry: Entry) -> bool:
-        """Lengthen a lease; False if the row has gone to another owner meanwhile."""
+        """Lengthen a lease; False if the row has gone to another owner meanwhile.
+
+        A lease with more than half of its time left is left alone: each write costs a sync.
+        """
+        if entry.leased_until - self._clock() > self._lease_s / 2:
+            return True
         with self._database.transaction() as connection:
             cursor = connection.execute(
                 "UPDATE kb_outbox SET leased_until = ? "
