@@ -142,12 +142,28 @@ class Knowledge:
             outcome, failed=failed, unchanged=max(0, len(asked) - len(touched) - waiting)
         )
 
-    def remove(self, image_ids: Sequence[str], target: str | None = None) -> ExportReport:
+    def remove(
+        self, image_ids: Sequence[str], target: str | None = None, progress: Report | None = None
+    ) -> ExportReport:
         """Take pictures out of a knowledge base and the local index; the gallery keeps them."""
         name = self.default_target if target is None else target_name(target)
         with self._gallery.transaction() as connection:
             self._outbox.withdraw(connection, name, image_ids)
-        return self._deliver(name, image_ids, None, lambda: False)
+        return self._deliver(name, image_ids, progress, lambda: False)
+
+    def remove_everywhere(
+        self, image_ids: Sequence[str], progress: Report | None = None
+    ) -> tuple[ExportReport, ...]:
+        """Take pictures out of every knowledge base that has them or is owed them.
+
+        All removals are noted before the first is delivered: one that cannot be reached now gets
+        its removal with the next export.
+        """
+        names = self._outbox.holders(image_ids)
+        with self._gallery.transaction() as connection:
+            for name in names:
+                self._outbox.withdraw(connection, name, image_ids)
+        return tuple(self._deliver(name, image_ids, progress, lambda: False) for name in names)
 
     def approve(self, image_ids: Sequence[str]) -> None:
         """Note that a person has looked: these pictures show what their captions say.
@@ -165,12 +181,15 @@ class Knowledge:
             )
 
     def retry(
-        self, target: str | None = None, image_ids: Sequence[str] | None = None
+        self,
+        target: str | None = None,
+        image_ids: Sequence[str] | None = None,
+        progress: Report | None = None,
     ) -> ExportReport:
         """Give what was set aside another chance, and deliver it."""
         name = self.default_target if target is None else target_name(target)
         self._outbox.retry(name, image_ids)
-        return self._deliver(name, image_ids, None, lambda: False)
+        return self._deliver(name, image_ids, progress, lambda: False)
 
     def status(self) -> KnowledgeStatus:
         """Return pending, done and failed counts for each target."""

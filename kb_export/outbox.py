@@ -326,6 +326,18 @@ class Outbox:
             )
         return str(row["image_id"])
 
+    def holders(self, image_ids: Sequence[str]) -> list[str]:
+        """Return the targets that have any of these pictures, or are owed one."""
+        listed = json.dumps(list(image_ids))
+        with self._database.lock:
+            rows = self._database.connection.execute(
+                "SELECT target FROM kb_exported WHERE image_id IN (SELECT value FROM json_each(?)) "
+                "UNION SELECT target FROM kb_outbox "
+                "WHERE image_id IN (SELECT value FROM json_each(?)) ORDER BY target",
+                (listed, listed),
+            ).fetchall()
+        return [row[0] for row in rows]
+
     def retry(self, target: str, image_ids: Sequence[str] | None = None) -> int:
         """Give rows that were set aside another chance; return how many."""
         with self._database.transaction() as connection:

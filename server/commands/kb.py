@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from agent_tools.results import ToolResult
 from agent_tools.studio import Studio
 from server.commands.session import AsJson, call_tool, flags_of, run_in_studio
 from server.console import Bars, Output
+
+if TYPE_CHECKING:
+    from kb_export.exporter import ExportReport
 
 app = typer.Typer(
     help="Pictures into the knowledge base, and out by question.", no_args_is_help=True
@@ -127,13 +131,57 @@ def retry(
     output = Output(as_json=as_json)
 
     async def work(studio: Studio, bars: Bars) -> None:
-        outcome = await asyncio.to_thread(studio.knowledge.retry, None, image_ids or None)
-        shown = {"put": outcome.put, "failed": outcome.failed, "pending": outcome.pending}
-        output.emit({"target": outcome.target, **shown})
-        output.say(f"{outcome.target}: {len(outcome.put)} put, {outcome.pending} pending")
-        for image_id, reason in outcome.failed:
-            output.say(f"  set aside: {image_id}: {reason}")
-        if outcome.problem is not None:
-            raise outcome.problem
+        bars.start("Exporting")
+        knowledge = studio.knowledge
+        outcome = await asyncio.to_thread(knowledge.retry, None, image_ids or None, bars.show)
+        bars.finish()
+        _tell(output, "retried", [outcome])
 
     run_in_studio(flags_of(context).settings(kb=target), output, work)
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    image_ids: Annotated[list[str], typer.Argument(help="The pictures to take out.")],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", help="Only from this knowledge base; else from every one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take pictures out of knowledge bases and the local index. The gallery keeps them."""
+    output = Output(as_json=as_json)
+
+    async def work(studio: Studio, bars: Bars) -> None:
+        bars.start("Removing")
+        knowledge = studio.knowledge
+        if target is None:
+            outcomes = await asyncio.to_thread(knowledge.remove_everywhere, image_ids, bars.show)
+        else:
+            outcomes = (await asyncio.to_thread(knowledge.remove, image_ids, None, bars.show),)
+        bars.finish()
+        _tell(output, "removed", outcomes)
+
+    run_in_studio(flags_of(context).settings(kb=target), output, work)
+
+
+def _tell(output: Output, what: str, outcomes: Sequence[ExportReport]) -> None:
+    """Write what was done in each knowledge base.
+
+    Raises:
+        TargetUnavailable: if one could not be reached; its rows wait.
+    """
+    output.emit({what: [asdict(replace(outcome, problem=None)) for outcome in outcomes]})
+    for outcome in outcomes:
+        output.say(
+            f"{outcome.target}: {len(outcome.put)} put, {len(outcome.deleted)} removed, "
+            f"{outcome.pending} pending"
+        )
+        for image_id, reason in outcome.failed:
+            output.say(f"  set aside: {image_id}: {reason}")
+    if not outcomes:
+        output.say("No knowledge base has them.")
+    for outcome in outcomes:
+        if outcome.problem is not None:
+            raise outcome.problem
