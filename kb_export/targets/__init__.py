@@ -36,6 +36,7 @@ ENTRY_POINTS = "agent_tools.kb_targets"
 _BUILT_IN = {
     "folder": "kb_export.targets.folder",
     "langchain": "kb_export.targets.langchain",
+    "openai": "kb_export.targets.openai",
     "s3": "kb_export.targets.s3_place",
 }
 
