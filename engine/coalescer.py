@@ -242,10 +242,13 @@ class Coalescer:
 
     def serve(self) -> None:
         """Compute what is parked until `close` was called and the last run has ended."""
+        between = time.thread_time()
         try:
             while (group := self._next_group()) is not None:
                 if group:
+                    self.stats.spent("overhead", time.thread_time() - between)
                     self._compute_group(group)
+                    between = time.thread_time()
                 # What was computed belongs to its run now.
                 del group
         except BaseException as error:

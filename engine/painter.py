@@ -104,8 +104,12 @@ class Painter:
         def paint_one(index: int) -> Image.Image:
             # The computing thread has the cores; this one only pushes numbers around.
             torch.set_num_threads(1)
-            with torch.inference_mode(), runs[index]:
-                return self._paint_one(request, plan, prompt, request.seeds[index], runs[index])
+            before = time.thread_time()
+            try:
+                with torch.inference_mode(), runs[index]:
+                    return self._paint_one(request, plan, prompt, request.seeds[index], runs[index])
+            finally:
+                self._coalescer.stats.spent("overhead", time.thread_time() - before)
 
         if len(runs) == 1:
             return [paint_one(0)]

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from engine_helpers import events_of, paint, photograph
 
-from engine import Busy, Done, ImageRequest, LocalEngine, Queued, SamplingParams, StepEvent
+from engine import Busy, ImageRequest, LocalEngine, Queued, SamplingParams, StepEvent
 from engine import pipelines as engine_pipelines
 from engine.errors import (
     EngineClosed,
