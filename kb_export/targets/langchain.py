@@ -88,17 +88,16 @@ class LangChainTarget:
 
         with self._lock, self._errors(record):
             embedding = self._store.embeddings
-            self._mend(record.sha256)
             documents = [self._document(record, "text")]
             if isinstance(embedding, PictureEmbeddings):
                 documents.append(self._document(record, "image"))
             keys = [str(document.id) for document in documents]
-            is_new = not all(self._records.exists(keys))
-            for key in keys:
-                self._records.announce(key, record.sha256, record.record_id)
+            if self._mend(record.sha256) == set(keys):
+                return
+            self._records.announce(keys, record.sha256, record.record_id)
             with (
                 embedding.standing_for(documents[-1].page_content, image, record.suffix)
-                if is_new and isinstance(embedding, PictureEmbeddings)
+                if isinstance(embedding, PictureEmbeddings)
                 else nullcontext()
             ):
                 index(
@@ -152,19 +151,22 @@ class LangChainTarget:
     def _document_id(self, record_id: object, role: object) -> str:
         return str(uuid.uuid5(_IDS, f"{self._name}\n{record_id}\n{role}"))
 
-    def _mend(self, sha256: str) -> None:
-        """Make store and record manager agree about one picture's documents.
+    def _mend(self, sha256: str) -> set[str]:
+        """Make store and record manager agree about one picture's documents; return their ids.
 
         Out of the store: what was announced and never confirmed. Out of the manager: what the
         store has lost, so that it is written again instead of skipped for ever.
         """
         keys = self._records.documents_of(sha256)
         if not keys:
-            return
+            return set()
         present = self._present(keys)
         doubtful = set(self._records.documents_of(sha256, in_doubt_only=True))
         self._remove(present & doubtful)
-        self._records.delete_keys([key for key in keys if key in doubtful or key not in present])
+        agreed = present - doubtful
+        if disputed := [key for key in keys if key not in agreed]:
+            self._records.delete_keys(disputed)
+        return agreed
 
     def _present(self, keys: Sequence[str]) -> set[str]:
         """Return those of `keys` that the store has; all of them where it cannot be asked."""
@@ -199,7 +201,7 @@ class LangChainTarget:
         except Exception as error:  # every store has errors of its own
             kind = type(error).__name__
             # Messages may hold addresses with passwords: only the kind is told.
-            of_storage = isinstance(error, (OSError, sqlite3.Error))
+            of_storage = isinstance(error, sqlite3.Error)
             if record is not None and not of_storage and self._answers():
                 raise RecordRefused(
                     f"{self._name} refused {record.image_id} ({kind}).",

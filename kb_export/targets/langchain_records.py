@@ -47,7 +47,7 @@ class SQLiteRecordManager(RecordManager):
     Args:
         namespace: separates stores that share the file.
         path: the database file; made if it is missing, in a folder that exists.
-        clock: seconds; may jump, times given out never go back.
+        clock: seconds; it may jump back, the times kept here never do.
 
     Raises:
         sqlite3.Error: from every method, if the file cannot be used.
@@ -58,6 +58,7 @@ class SQLiteRecordManager(RecordManager):
     ) -> None:
         super().__init__(namespace)
         self._clock = clock
+        self._latest = 0.0
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(
             path, timeout=30, isolation_level=None, check_same_thread=False
@@ -77,18 +78,18 @@ class SQLiteRecordManager(RecordManager):
             self._connection.executescript(_SCHEMA)
 
     def get_time(self) -> float:
-        """Return a time later than every time given out before, by any process."""
-        with self._transaction() as connection:
-            return self._tick(connection)
+        """Return a time later than every update, by any process, and than every time before."""
+        with self._lock:
+            return self._tick()
 
-    def announce(self, key: str, group_id: str, record_id: str) -> None:
-        """Say that a document is about to be written. A confirmed one stays confirmed."""
+    def announce(self, keys: Sequence[str], group_id: str, record_id: str) -> None:
+        """Say that documents are about to be written. Confirmed ones stay confirmed."""
         with self._transaction() as connection:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO langchain_documents VALUES (?, ?, ?, ?, NULL) "
                 "ON CONFLICT DO UPDATE SET group_id = excluded.group_id, "
                 "record_id = excluded.record_id",
-                (self.namespace, key, group_id, record_id),
+                [(self.namespace, key, group_id, record_id) for key in keys],
             )
 
     def update(
@@ -109,7 +110,8 @@ class SQLiteRecordManager(RecordManager):
             raise ValueError(f"{len(keys)} keys, but {len(group_ids)} group ids.")
         groups = group_ids or [None] * len(keys)
         with self._transaction() as connection:
-            now = self._tick(connection)
+            now = self._tick()
+            connection.execute("UPDATE langchain_clock SET tick = ?", (now,))
             if time_at_least is not None and time_at_least > now:
                 raise ValueError("time_at_least lies in the future.")
             connection.executemany(
@@ -231,11 +233,10 @@ class SQLiteRecordManager(RecordManager):
         """Do `delete_keys` in a worker thread."""
         await asyncio.to_thread(self.delete_keys, keys)
 
-    def _tick(self, connection: sqlite3.Connection) -> float:
-        (last,) = connection.execute("SELECT tick FROM langchain_clock").fetchone()
-        now = max(self._clock(), float(last) + _TICK_S)
-        connection.execute("UPDATE langchain_clock SET tick = ?", (now,))
-        return now
+    def _tick(self) -> float:
+        (last,) = self._connection.execute("SELECT tick FROM langchain_clock").fetchone()
+        self._latest = max(self._clock(), max(float(last), self._latest) + _TICK_S)
+        return self._latest
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -19,7 +19,7 @@ from vector_stores import UnwillingStore, WordEmbeddings
 from agent_tools.gallery import Gallery
 from agent_tools.knowledge import Knowledge
 from agent_tools.settings import Settings
-from kb_export.errors import BadTarget, TargetUnavailable
+from kb_export.errors import BadTarget, RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord
 from kb_export.targets import open_target, target_name
 from kb_export.targets.langchain import MAX_METADATA, LangChainTarget
@@ -333,6 +333,18 @@ def test_a_refused_picture_is_told_from_a_store_that_is_down(
     assert "refused" in reason and "hunter2" not in reason
 
 
+def test_a_picture_that_the_embedding_cannot_read_is_no_outage(configure: Configure) -> None:
+    configure(
+        "vector_stores:lasting_store",
+        {"key": uuid.uuid4().hex},
+        embedding="vector_stores.ColorEmbeddings",
+    )
+    target = open_target("langchain:shop")
+    with pytest.raises(RecordRefused, match=r"refused img_1 \(UnidentifiedImageError\)"):
+        target.put(a_record(), b"no picture at all")
+    assert target.list_ids() == frozenset()
+
+
 def test_a_store_that_cannot_look_up_ids_is_served_too(
     gallery: Gallery, configure: Configure, tmp_path: Path
 ) -> None:
@@ -501,14 +513,19 @@ class TestRecordManager:
         assert manager.list_keys() == ["b", "c"]
 
     def test_time_never_goes_back_even_when_the_clock_does(self, tmp_path: Path) -> None:
-        times = iter([100.0, 100.0, 7.0, 101.0])
         path = tmp_path / "records.sqlite3"
-        manager = SQLiteRecordManager("shop", path, clock=lambda: next(times))
-        given = [manager.get_time(), manager.get_time()]
+        clock = [100.0]
+        manager = SQLiteRecordManager("shop", path, clock=lambda: clock[0])
+        manager.update(["a"], group_ids=["g"])
+        times = [manager.get_time(), manager.get_time()]
+        clock[0] = 7.0
+        manager.update(["b"], group_ids=["g"], time_at_least=times[-1])
+        assert manager.list_keys(before=times[0]) == ["a"]
         manager.close()
-        again = SQLiteRecordManager("shop", path, clock=lambda: next(times))
-        given += [again.get_time(), again.get_time()]
-        assert given == sorted(set(given))
+        again = SQLiteRecordManager("shop", path, clock=lambda: clock[0])
+        times.append(again.get_time())
+        assert again.list_keys(before=times[-1]) == ["a", "b"]
+        assert times == sorted(set(times))
 
     def test_a_refresh_without_groups_keeps_the_group(self, manager: SQLiteRecordManager) -> None:
         manager.update(["a"], group_ids=["g"])
@@ -525,13 +542,13 @@ class TestRecordManager:
     def test_announced_documents_exist_only_when_confirmed(
         self, manager: SQLiteRecordManager
     ) -> None:
-        manager.announce("a", "g", "record")
+        manager.announce(["a"], "g", "record")
         assert manager.exists(["a"]) == [False] and manager.list_keys() == []
         assert manager.documents_of("g", in_doubt_only=True) == ["a"]
         manager.update(["a"], group_ids=["g"])
         assert manager.exists(["a"]) == [True]
         assert manager.records() == {"record": ["a"]}
-        manager.announce("a", "g", "record")
+        manager.announce(["a"], "g", "record")
         assert manager.documents_of("g", in_doubt_only=True) == []
 
     def test_many_keys_fit(self, manager: SQLiteRecordManager) -> None:
