@@ -1,4 +1,4 @@
-"""Which of our files an OpenAI vector store holds, and which were uploaded and never attached."""
+"""Our files in an OpenAI vector store: which are attached, which only uploaded; attributes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from kb_export.bundle import RECORD_ID
+from kb_export.record import KBRecord, Scalar
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
+MAX_ATTRIBUTES = 16
+MAX_VALUE = 512
 UNKNOWN = "unknown"
+_EXACT_INTEGERS = 2**53  # JSON numbers are floats on the other side
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ class StoredFiles:
         ids = set()
         for file in listed_once(client.vector_stores.files.list(store, limit=100, order="asc")):
             ids.add(file.id)
-            attributes = file.attributes if isinstance(file.attributes, dict) else {}
-            record_id, sha256 = attributes.get("record_id"), attributes.get("sha256")
+            told = file.attributes if isinstance(file.attributes, dict) else {}
+            record_id, sha256 = told.get("record_id"), told.get("sha256")
             if (
                 isinstance(record_id, str)
                 and isinstance(sha256, str)
@@ -116,6 +120,35 @@ class StoredFiles:
         """Forget a file."""
         kind = self._attached if file.status else self._unattached
         kind.get(file.picture, {}).pop(file.file_id, None)
+
+
+def attributes(record: KBRecord) -> dict[str, str | float | bool]:
+    """Return at most 16 attributes, by which searches can be filtered."""
+    own: dict[str, Scalar] = {
+        "record_id": record.record_id,
+        "sha256": record.sha256,
+        "image_id": record.image_id,
+        "alt": record.alt,
+        "ai_generated": bool(record.provenance.get("ai_generated", True)),
+        "untrusted_caption": True,
+    }
+    if record.image_url:
+        own["image_url"] = record.image_url
+    if record.group:
+        own["group"] = record.group
+    facts = [(key, value) for key, value in record.facts.items() if key not in own]
+    return {
+        key: _attribute(value)
+        for key, value in {**dict(facts[: MAX_ATTRIBUTES - len(own)]), **own}.items()
+    }
+
+
+def _attribute(value: Scalar) -> str | float | bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) > _EXACT_INTEGERS:
+        value = str(value)
+    return value[:MAX_VALUE] if isinstance(value, str) else value
 
 
 class _HasId(Protocol):

@@ -11,7 +11,7 @@ import pytest
 from test_kill import kill_after, prepare, run_to_the_end, start
 
 from kb_export.targets import open_target
-from kb_export.targets.langchain import LangChainTarget
+from kb_export.targets.langchain_target import LangChainTarget
 
 pytest.importorskip("langchain_qdrant")
 

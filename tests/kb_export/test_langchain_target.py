@@ -22,8 +22,8 @@ from agent_tools.settings import Settings
 from kb_export.errors import BadTarget, RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord
 from kb_export.targets import open_target, target_name
-from kb_export.targets.langchain import MAX_METADATA, LangChainTarget
 from kb_export.targets.langchain_records import SQLiteRecordManager
+from kb_export.targets.langchain_target import MAX_METADATA, LangChainTarget
 
 Configure = Callable[..., None]
 STORES = ("memory", "chroma", "qdrant")

@@ -16,9 +16,8 @@ from agent_tools.settings import Settings
 from kb_export.errors import BadTarget, NotIndexed, TargetUnavailable
 from kb_export.record import KBRecord
 from kb_export.targets import KBTarget, open_target, target_name
-from kb_export.targets.openai import OpenAITarget
 
-pytest.importorskip("openai")
+OpenAITarget = pytest.importorskip("kb_export.targets.openai_target").OpenAITarget
 TARGET = f"openai:{STORE}"
 PUBLIC = "https://shop.example"
 
@@ -310,7 +309,7 @@ def test_waiting_ends_when_everything_is_searchable(server: OpenAIServer) -> Non
 def test_many_files_are_waited_for_by_listing(
     server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kb_export.targets.openai._RETRIEVE_EACH", 3)
+    monkeypatch.setattr("kb_export.targets.openai_target._RETRIEVE_EACH", 3)
     target = opened()
     server.polls_until_done = 1
     for n in range(12):
