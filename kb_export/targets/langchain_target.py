@@ -27,6 +27,7 @@ from kb_export.targets.langchain_store import PictureEmbeddings
 MAX_METADATA = 16
 _IDS = uuid.UUID("4b0f0d6c-8f0f-5c7e-9a57-5b7c3f0f6d21")  # ours; any fixed one does
 _LOOKUP = 100
+_LARGEST_INTEGER = 2**63 - 1
 
 
 class LangChainTarget:
@@ -250,5 +251,12 @@ def _metadata(record: KBRecord, role: str) -> Mapping[str, Scalar]:
     if record.group:
         own["group"] = record.group
     room = MAX_METADATA - len(own)
-    facts = [(key, value) for key, value in record.facts.items() if key not in own]
+    facts = [(key, _flat(value)) for key, value in record.facts.items() if key not in own]
     return {**dict(facts[:room]), **own}
+
+
+def _flat(value: Scalar) -> Scalar:
+    """Return a value that stores with 64-bit integers take."""
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        return str(value)
+    return value

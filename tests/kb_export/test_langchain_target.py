@@ -286,7 +286,8 @@ def pixel_of(gallery: Gallery, image_id: str) -> tuple[int, int, int]:
 def test_metadata_stays_flat_and_small_and_dropped_facts_stay_in_the_text(
     gallery: Gallery, vector_store: str
 ) -> None:
-    facts = {f"fact_{n}": f"value {n}" for n in range(8)} | {"sha256": "a fact of the same name"}
+    facts: dict[str, Any] = {f"fact_{n}": f"value {n}" for n in range(8)}
+    facts |= {"sha256": "a fact of the same name", "big": 10**30}
     add_pictures(gallery, "red teapot", metadata=facts, group="teapots")
     knowledge = knowledge_of(gallery)
     knowledge.export()
@@ -294,6 +295,7 @@ def test_metadata_stays_flat_and_small_and_dropped_facts_stay_in_the_text(
     ours = [key for key in document.metadata if not key.startswith("_")]  # Qdrant adds its own
     assert len(ours) == MAX_METADATA
     assert len(document.metadata["sha256"]) == 64
+    assert document.metadata["big"] == str(10**30)
     assert all(f"fact_{n}: value {n}" in document.page_content for n in range(7))
 
 

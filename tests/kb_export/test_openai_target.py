@@ -467,3 +467,39 @@ def test_opening_sends_nothing(server: OpenAIServer) -> None:
     target: KBTarget = opened()
     target.flush()
     assert (target.name, server.requests) == (TARGET, [])
+
+
+def test_the_server_of_these_tests_refuses_what_the_service_would() -> None:
+    from openai import BadRequestError, OpenAI
+
+    serving = OpenAIServer()
+    client = OpenAI(api_key=KEY, base_url=serving.address, max_retries=0)
+    good = serving.upload("good.md", "Words.")
+    serving.attach(good, {})
+    static = {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 500}
+    calls: list[dict[str, Any]] = [
+        {"attributes": {f"key_{n}": 1 for n in range(17)}},
+        {"attributes": {"k" * 65: 1}},
+        {"attributes": {"key": "v" * 513}},
+        {"attributes": {"key": ["list"]}},
+        {"attributes": {"key": 2**60}},
+        {"chunking_strategy": {"type": "static", "static": static}},
+        {"extra_body": {"surprise": 1}},
+    ]
+    for arguments in calls:
+        with pytest.raises(BadRequestError):
+            client.vector_stores.files.create(STORE, file_id=good, **arguments)
+    for name, content, kind, purpose in [
+        ("x.md", b"Words.", "text/markdown", "user_data"),
+        ("x.exe", b"Words.", "text/markdown", "assistants"),
+        ("x.md", b"Words.", "image/png", "assistants"),
+        ("x.md", b" ", "text/markdown", "assistants"),
+    ]:
+        with pytest.raises(BadRequestError):
+            client.files.create(file=(name, content, kind), purpose=purpose)  # type: ignore[arg-type]
+    with pytest.raises(BadRequestError):
+        client.files.delete(good)
+    with pytest.raises(BadRequestError):
+        client.vector_stores.files.list(STORE, limit=101)
+    serving.close()
+    assert len(serving.violations) == len(calls) + 6
