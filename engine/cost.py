@@ -63,11 +63,11 @@ class CostCurve:
             per_row = max((last_s - other_s) / (last - other), 0.0)
         return last_s + (rows - last) * per_row
 
-    def row_cap(self) -> int:
+    def knee(self) -> int:
         """Return the rows at which a row costs 25 % more than in an endless batch.
 
         From the line a + b * rows through the points: single measurements are noisy on a busy
-        machine. Where nothing is known, or only one point, it is the limit: batching is then an
+        machine. Where nothing is known, or only one point, it is the limit: sharing is then an
         experiment whose outcome is observed.
         """
         if len(self._seconds) < 2:
