@@ -17,7 +17,7 @@ from langchain_core.documents import Document
 from langchain_core.indexing import index
 from langchain_core.vectorstores import VectorStore
 
-from kb_export.bundle import image_key
+from kb_export.bundle import delivery_key
 from kb_export.errors import BadTarget, KBError, RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord, Scalar
 from kb_export.targets.base import Capabilities
@@ -215,19 +215,22 @@ def _words(record: KBRecord) -> str:
     if record.use_when:
         parts.append(f"Use it when: {record.use_when}")
     if record.long_description:
-        parts.append(f"In detail: {record.long_description}")
+        parts.append(f"In detail:\n{record.long_description}")
     facts = [f"{key}: {value}" for key, value in record.facts.items()]
     if record.tags:
         facts.append(f"tags: {', '.join(record.tags)}")
     if facts:
         parts.append("\n".join(facts))
     parts += [f"Note: {note}" for note in record.notes]
+    if record.caption_flag:
+        parts.append(f"Doubtful: {record.caption_flag}")
     return "\n\n".join([*parts, _frame(record)])
 
 
 def _picture_words(record: KBRecord) -> str:
     """Return the short text that comes back when a picture was found by its looks."""
-    return f"Picture: {record.title}\n\n{record.alt}\n\n{_frame(record)}"
+    doubt = f"Doubtful: {record.caption_flag}\n\n" if record.caption_flag else ""
+    return f"Picture: {record.title}\n\n{record.alt}\n\n{doubt}{_frame(record)}"
 
 
 def _frame(record: KBRecord) -> str:
@@ -237,16 +240,17 @@ def _frame(record: KBRecord) -> str:
 
 
 def _metadata(record: KBRecord, role: str) -> Mapping[str, Scalar]:
-    """Return at most 16 flat values; facts that find no room stay in the text."""
+    """Return at most 16 flat values: ten of ours, and up to six facts."""
     own: dict[str, Scalar] = {
         "record_id": record.record_id,
         "sha256": record.sha256,
         "image_id": record.image_id,
         "document": role,
-        "image": record.image_url or image_key(record),
+        "image": record.image_url or delivery_key(record),
         "alt": record.alt,
         "ai_generated": bool(record.provenance.get("ai_generated", True)),
         "untrusted_caption": True,
+        "caption_verified": record.caption_verified,
     }
     if record.group:
         own["group"] = record.group

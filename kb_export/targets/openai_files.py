@@ -131,6 +131,8 @@ def attributes(record: KBRecord) -> dict[str, str | float | bool]:
         "alt": record.alt,
         "ai_generated": bool(record.provenance.get("ai_generated", True)),
         "untrusted_caption": True,
+        "caption_verified": record.caption_verified,
+        "language": record.language,
     }
     if record.image_url:
         own["image_url"] = record.image_url

@@ -283,20 +283,36 @@ def pixel_of(gallery: Gallery, image_id: str) -> tuple[int, int, int]:
     return (int(pixel[0]), int(pixel[1]), int(pixel[2]))
 
 
-def test_metadata_stays_flat_and_small_and_dropped_facts_stay_in_the_text(
+def test_metadata_stays_flat_and_small_and_hides_nothing_of_ours(
     gallery: Gallery, vector_store: str
 ) -> None:
-    facts: dict[str, Any] = {f"fact_{n}": f"value {n}" for n in range(8)}
+    facts: dict[str, Any] = {f"fact_{n}": f"value {n}" for n in range(4)}
     facts |= {"sha256": "a fact of the same name", "big": 10**30}
     add_pictures(gallery, "red teapot", metadata=facts, group="teapots")
     knowledge = knowledge_of(gallery)
-    knowledge.export()
+    assert knowledge.export().failed == ()
     (document,) = found(knowledge, "teapot")
     ours = [key for key in document.metadata if not key.startswith("_")]  # Qdrant adds its own
-    assert len(ours) == MAX_METADATA
+    assert len(ours) == MAX_METADATA - 1
     assert len(document.metadata["sha256"]) == 64
     assert document.metadata["big"] == str(10**30)
-    assert all(f"fact_{n}: value {n}" in document.page_content for n in range(7))
+    assert document.metadata["caption_verified"]
+    for key, value in facts.items():
+        assert f"{key}: {value}" in document.page_content
+
+
+def test_a_doubt_about_the_caption_is_never_silent(configure: Configure) -> None:
+    configure(
+        "vector_stores:lasting_store",
+        {"key": uuid.uuid4().hex},
+        embedding="vector_stores.ColorEmbeddings",
+    )
+    target = open_target("langchain:shop")
+    assert isinstance(target, LangChainTarget)
+    target.put(a_record(caption_flag="The color looks blue."), new_picture("teapot").data)
+    documents = target.vector_store.similarity_search("teapot", k=9)
+    assert len(documents) == 2
+    assert all("Doubtful: The color looks blue." in each.page_content for each in documents)
 
 
 def test_a_store_that_is_down_costs_no_picture_anything(

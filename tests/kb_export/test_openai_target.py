@@ -182,13 +182,30 @@ def test_files_of_strangers_are_neither_listed_nor_touched(
 def test_metadata_of_any_size_becomes_attributes_that_are_allowed(
     gallery: Gallery, knowledge: Knowledge, server: OpenAIServer
 ) -> None:
-    facts: dict[str, Any] = {f"fact_{n}": "x" * 2000 for n in range(5)}
-    facts |= {"big": 10**30, "ratio": 0.5, "yes": True, "sha256": "another"}
+    facts: dict[str, Any] = {"long": "x" * 100, "short": "y", "ratio": 0.5, "yes": True}
+    facts |= {"big": 10**30, "sha256": "another"}
     add_pictures(gallery, "red teapot", metadata=facts, group="g" * 300, tags=("t" * 60,) * 20)
-    assert len(knowledge.export().put) == 1
+    assert knowledge.export().failed == ()
     attributes = next(iter(server.attached.values()))["attributes"]
     assert len(attributes["sha256"]) == 64
     assert attributes["big"] == str(10**30)
+    assert {key: attributes[key] for key in ("long", "short", "ratio", "yes")} == {
+        key: facts[key] for key in ("long", "short", "ratio", "yes")
+    }
+
+
+def test_an_export_waits_until_the_platform_has_indexed_and_names_what_it_could_not(
+    gallery: Gallery, knowledge: Knowledge, server: OpenAIServer
+) -> None:
+    server.polls_until_done = 1
+    server.fails = lambda content: "unlucky" in content
+    good, bad = add_pictures(gallery, "red teapot", "unlucky teapot")
+    report = knowledge.export()
+    assert report.put == (good.image_id,)
+    assert report.failed == ((bad.image_id, "invalid_file: No text in it."),)
+    server.fails = lambda content: False
+    assert knowledge.export([bad.image_id]).put == (bad.image_id,)
+    assert len(server.attached) == len(server.files) == 2
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,9 @@ class Troubled:
     def flush(self) -> None:
         self.inner.flush()
 
+    def wait(self, timeout_s: float) -> None:
+        self.inner.wait(timeout_s)
+
 
 @pytest.fixture
 def clock() -> Clock:
