@@ -91,6 +91,7 @@ class Coalescer:
         device: where everything is computed.
         threads: CPU threads of the computing thread.
         stats: counts what is computed.
+        turn: held while something computes; engines that share a device share it.
         start_jobs: called by `serve` between computations; starts what was admitted.
         prepare: called before each computation with its kind: brings the networks it needs to
             the device, where not all of them stay there.
@@ -104,6 +105,7 @@ class Coalescer:
         threads: int,
         stats: EngineStats,
         *,
+        turn: threading.Lock,
         start_jobs: Callable[[], None],
         prepare: Callable[[str], None],
         recover: Callable[[str, int], bool],
@@ -112,6 +114,7 @@ class Coalescer:
         self.stats = stats
         self.threads = threads
         self._device = device
+        self._turn = turn
         self._start_jobs = start_jobs
         self._prepare = prepare
         self._recover = recover
@@ -120,6 +123,7 @@ class Coalescer:
         self._parked: dict[int, _Parked] = {}
         self._runs: dict[int, Run] = {}
         self._numbers = itertools.count(1)
+        self._replaced: dict[int, Callable[..., Any]] = {}
         self._poked = False
         self._closed = False
         self._failed: EngineError | None = None
@@ -210,6 +214,14 @@ class Coalescer:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def replace_network(self, module: Any, other: Callable[..., Any]) -> None:
+        """Compute `other` wherever a run calls `module`."""
+        self._replaced[id(module)] = other
+
+    def network(self, module: Any) -> Callable[..., Any]:
+        """Return what computes in place of `module`: itself, or what replaced it."""
+        return self._replaced.get(id(module), module)
 
     def health(self) -> Health:
         """Say whether the computing thread makes progress. Never waits."""
@@ -350,14 +362,14 @@ class Coalescer:
         # Also repairs the count for threads to come: runs set theirs to one.
         torch.set_num_threads(self.threads)
         try:
-            with torch.inference_mode():
+            with self._turn, torch.inference_mode():
                 self._prepare(kind)
                 if group[0].compute is not None:
                     group[0].output = group[0].compute()
                 else:
                     calls = [parked.arguments for parked in group]
                     args, kwargs = join(calls)
-                    outputs = split(group[0].module(*args, **kwargs), calls)
+                    outputs = split(self.network(group[0].module)(*args, **kwargs), calls)
                     for parked, output in zip(group, outputs, strict=True):
                         parked.output = output
                 self.synchronize()

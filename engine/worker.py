@@ -17,6 +17,7 @@ from engine.companions import load_companions, open_controlnet, open_upscaler
 from engine.devices import pick_device, pick_dtype, thread_count
 from engine.errors import EngineClosed, EngineError, GenerationFailed, ModelNotLoaded
 from engine.jobs import Job
+from engine.options import DEFAULT_OPTIONS, ModelOptions
 from engine.registry import ModelSpec
 from engine.request import Done
 from engine.sources import open_source
@@ -41,6 +42,7 @@ class WorkerSettings:
     cost_file: Path | None
     controlnet: str | None = None
     upscaler: str | None = None
+    options: ModelOptions = DEFAULT_OPTIONS
 
 
 class Worker:
@@ -48,18 +50,23 @@ class Worker:
 
     Attributes:
         loaded: resolves to the model's spec, or to the error that ended the worker.
+        weights_bytes: memory that the loaded weights take; 0 before.
         ended: resolves when the thread has nothing left to do.
         thread: the thread, not started yet.
         companions: what was loaded beside the model; nothing before `loaded` is resolved.
     """
 
-    def __init__(self, settings: WorkerSettings, admission: Admission) -> None:
+    def __init__(
+        self, settings: WorkerSettings, admission: Admission, turn: threading.Lock
+    ) -> None:
         self.loaded: concurrent.futures.Future[ModelSpec] = concurrent.futures.Future()
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.thread = threading.Thread(target=self._main, name="engine-worker", daemon=True)
         self.companions = NO_COMPANIONS
+        self.weights_bytes = 0
         self._settings = settings
         self._admission = admission
+        self._turn = turn
         self._coalescer: Coalescer | None = None
         self._painter: Painter | None = None
         self._jobs: set[threading.Thread] = set()
@@ -144,24 +151,33 @@ class Worker:
             torch.set_num_threads(threads)
             torch.get_num_threads()
             device = pick_device(settings.device)
-            dtype = pick_dtype(device)
+            dtype = pick_dtype(device, settings.options.precision)
             stats = EngineStats()
-            loaded = load_model(source, device, dtype, stats)
+            loaded = load_model(source, device, dtype, stats, settings.options)
             load_companions(loaded, controlnet, upscaler, stats)
             coalescer = Coalescer(
                 device,
                 threads,
                 stats,
+                turn=self._turn,
                 start_jobs=self._start_jobs,
                 prepare=loaded.prepare,
                 recover=MemoryLadder(loaded).recover,
             )
+            if settings.options.backend == "openvino":
+                from engine.openvino import OpenVinoDenoiser
+
+                kept = None if settings.cost_file is None else settings.cost_file.parent
+                unet = getattr(loaded.base, "unet", None)
+                denoiser = OpenVinoDenoiser(unet, source.revision, threads, kept)
+                coalescer.replace_network(unet, denoiser)
             self._painter = Painter(loaded, coalescer)
             loaded_s = time.perf_counter() - started
             unit_s = calibrate(loaded, coalescer, settings.cost_file)
             if unit_s is not None:
                 self._admission.learn(unit_s)
             self._coalescer = coalescer
+            self.weights_bytes = loaded.weights_bytes()
             self.companions = loaded.companions
         except Exception as error:
             ours = _without_frames(error) if isinstance(error, EngineError) else None
