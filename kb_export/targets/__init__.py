@@ -35,6 +35,8 @@ ENTRY_POINTS = "agent_tools.kb_targets"
 # Modules load when a name asks for them. This package's own schemes cannot be taken over.
 _BUILT_IN = {
     "folder": "kb_export.targets.folder",
+    "langchain": "kb_export.targets.langchain",
+    "openai": "kb_export.targets.openai",
     "s3": "kb_export.targets.s3_place",
 }
 
