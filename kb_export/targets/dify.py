@@ -162,7 +162,9 @@ class DifyTarget:
         else:
             params: dict[str, str | int] = {"keyword": record_id, "page": 1, "limit": _PAGE}
             answer = self._client.request("GET", f"{self._base}/documents", params=params)
-        for status in dicts(answer.field("data")):
+        if answer.status == 404:
+            return ""
+        for status in self._client.rows(answer, "data"):
             state = status.get("indexing_status")
             if state == "error":
                 return self._client.cleaned(status.get("error")) or "Dify gives no reason"
@@ -208,7 +210,7 @@ class DifyTarget:
                 f"{self._base}/documents",
                 params={"keyword": keyword, "page": page, "limit": _PAGE},
             )
-            for item in dicts(answer.field("data")):
+            for item in self._client.rows(answer, "data"):
                 found = _document(item)
                 # Newest first: what is added meanwhile moves the others to later pages.
                 if found is not None and found.document_id not in seen:
@@ -297,7 +299,7 @@ class DifyTarget:
         }
         if values.keys() - self._fields.keys():
             fields = self._client.request("GET", f"{self._base}/metadata")
-            for item in dicts(fields.field("doc_metadata")):
+            for item in self._client.rows(fields, "doc_metadata"):
                 if _is_id(item.get("id")) and isinstance(item.get("name"), str):
                     self._fields[item["name"]] = item["id"]
         for key in sorted(values.keys() - self._fields.keys()):

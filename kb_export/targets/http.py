@@ -196,6 +196,18 @@ class PlatformClient:
         """Return what the platform says about a refusal, cleaned, at most 200 characters."""
         return self._words(answer.body)
 
+    def rows(self, answer: Answer, *path: str | int) -> list[dict[str, Any]]:
+        """Return the objects of a listing.
+
+        Raises:
+            TargetUnavailable: if there is no list: taken for an empty one, everything in the
+                knowledge base would be put a second time.
+        """
+        value = answer.field(*path) if path else answer.body
+        if not isinstance(value, list):
+            raise self._strange("answers a listing without a list")
+        return [item for item in value if isinstance(item, dict)]
+
     def cleaned(self, text: object) -> str:
         """Return a platform's words as one safe line of at most 200 characters."""
         if not isinstance(text, str):

@@ -40,7 +40,6 @@ from kb_export.targets.http import PlatformClient, read_connection
 from kb_export.targets.kind import TargetKind
 from kb_export.targets.platform import (
     checked_id,
-    dicts,
     file_name,
     metadata_of,
     name_part,
@@ -157,7 +156,7 @@ class OpenWebUITarget:
         wrong = [
             (record_id, f"{PLATFORM} lost it" if kind == "added" else f"{PLATFORM} changed it")
             for kind in ("added", "modified")
-            for entry in dicts(answer.field(kind))
+            for entry in self._client.rows(answer, kind)
             if (record_id := record_id_of(entry.get("filename"))) is not None
         ]
         self._placed.clear()
@@ -200,7 +199,7 @@ class OpenWebUITarget:
                 f"{self._base}/files",
                 params={"query": query, "order_by": "name", "direction": "asc", "page": page},
             )
-            items = dicts(answer.field("items"))
+            items = self._client.rows(answer, "items")
             fresh = [item for item in items if item.get("id") not in seen]
             if not fresh:
                 return
@@ -225,7 +224,7 @@ class OpenWebUITarget:
         )
         if answer.status != 200:
             return []
-        ours = [item for item in dicts(answer.body) if _mark(item) == self._id]
+        ours = [item for item in self._client.rows(answer) if _mark(item) == self._id]
         files = [_file(item, linked=False) for item in ours]
         return [file for file in files if file is not None and file.record_id.startswith(part)]
 

@@ -33,7 +33,6 @@ from kb_export.targets.kind import TargetKind
 from kb_export.targets.platform import (
     Indexing,
     checked_id,
-    dicts,
     file_name,
     metadata_of,
     name_part,
@@ -152,7 +151,7 @@ class RAGFlowTarget:
         if answer.field("code") == _NOT_THERE:
             return ""
         self._expect(answer)
-        for each in map(_document, dicts(answer.field("data", "docs"))):
+        for each in map(_document, self._client.rows(answer, "data", "docs")):
             if each is None or each.document_id != document_id:
                 continue
             if each.state == "DONE":
@@ -190,7 +189,7 @@ class RAGFlowTarget:
             params.update(orderby="create_time", desc="false")
             answer = self._request("GET", "/documents", params=params)
             self._expect(answer)
-            items = dicts(answer.field("data", "docs"))
+            items = self._client.rows(answer, "data", "docs")
             for found in map(_document, items):
                 if found is not None and found.document_id not in seen:
                     seen.add(found.document_id)
@@ -250,7 +249,7 @@ class RAGFlowTarget:
             if answer.field("code") == 0:
                 self._update_method = method
                 return
-            unknown = _NO_SUCH_METHOD.search(self._client.message(answer)) is not None
+            unknown = _NO_SUCH_METHOD.search(str(answer.field("message"))) is not None
             if answer.status == 200 and not unknown:
                 break
         raise RecordRefused(
