@@ -10,9 +10,6 @@ address of the Service API, such as https://api.dify.ai/v1 :
                   GET    /datasets/{id}/documents?keyword&page&limit   at most 100 a page
                   GET    /datasets/{id}/documents/{batch}/indexing-status
                   DELETE /datasets/{id}/documents/{document_id}        204; 400 while indexing
-    metadata.py   GET, POST /datasets/{id}/metadata            {type: string|number|time, name}
-                  POST   /datasets/{id}/documents/metadata     {operation_data: [{document_id,
-                                                               metadata_list: [{id, name, value}]}]}
     rag_pipeline/rag_pipeline_workflow.py
                   POST   /datasets/pipeline/file-upload        multipart: file; 201 {id}
 
@@ -34,16 +31,17 @@ from typing import Any
 
 from kb_export.bundle import document
 from kb_export.errors import BadTarget, RecordRefused, TargetUnavailable
-from kb_export.record import KBRecord, Scalar
+from kb_export.record import KBRecord
 from kb_export.targets.base import Capabilities
-from kb_export.targets.http import Answer, PlatformClient, read_connection
+from kb_export.targets.connection import read_connection
+from kb_export.targets.dify_metadata import UUID, DifyMetadata, is_id
+from kb_export.targets.http import Answer, PlatformClient
 from kb_export.targets.kind import TargetKind
 from kb_export.targets.platform import (
     Indexing,
     checked_id,
     dicts,
     file_name,
-    metadata_of,
     name_part,
     record_id_of,
 )
@@ -54,10 +52,7 @@ MAX_IMAGE_BYTES = 2 * 1024 * 1024  # ATTACHMENT_IMAGE_FILE_SIZE_LIMIT
 _UPLOADED = frozenset({"image/png", "image/jpeg"})  # and GIF; WebP is no attachment
 _TECHNIQUES = ("high_quality", "economy")
 _PAGE = 100
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BATCH = re.compile(r"[A-Za-z0-9_-]{1,100}")  # goes into paths
-# Names that Dify's built-in metadata fields have.
-_BUILT_IN = frozenset({"document_name", "uploader", "upload_date", "last_update_date", "source"})
 # One chunk: our documents are below 800 tokens, and no separator of ours occurs in them.
 _PROCESS_RULE = {
     "mode": "custom",
@@ -102,7 +97,7 @@ class DifyTarget:
         self._client = client
         self._technique = technique
         self._checked = False
-        self._fields: dict[str, str] = {}  # metadata field -> its id
+        self._metadata = DifyMetadata(client, self._base)
         self._indexing = Indexing(PLATFORM, self._outcome, sleep, clock)
 
     @property
@@ -129,10 +124,10 @@ class DifyTarget:
         )
         self._remove([each for each in documents if each is not kept])
         if kept is None:
-            self._describe(self._create(record, image), record)
+            self._metadata.write(self._create(record, image), record)
             return
         if not kept.described:
-            self._describe(kept.document_id, record)
+            self._metadata.write(kept.document_id, record)
         if kept.status != "completed":
             self._indexing.start(record.record_id, "")
 
@@ -255,10 +250,10 @@ class DifyTarget:
                 "process_rule": _PROCESS_RULE,
             },
             repeatable=False,
-            known=frozenset({400, 403}),
+            known=frozenset({400, 403, 500}),
         )
         self._refuse_403(answer)
-        if answer.status == 400:
+        if answer.status in (400, 500):
             words = self._client.message(answer)
             if answer.field("code") == "provider_not_initialize":
                 raise TargetUnavailable(
@@ -268,10 +263,12 @@ class DifyTarget:
                 )
             raise RecordRefused(
                 f"{PLATFORM} did not take the document of {record.image_id} "
-                f"({words or 'without a reason'})."
+                f"({words or answer.status}).",
+                # The questions before were answered, so this document may be the cause.
+                retryable=answer.status == 500,
             )
         document_id, batch = answer.field("document", "id"), answer.field("batch")
-        if not _is_id(document_id) or not isinstance(batch, str) or not _BATCH.fullmatch(batch):
+        if not is_id(document_id) or not isinstance(batch, str) or not _BATCH.fullmatch(batch):
             raise TargetUnavailable(f"{PLATFORM} named no document after a put.", retryable=False)
         self._indexing.start(record.record_id, batch)
         return str(document_id)
@@ -289,44 +286,7 @@ class DifyTarget:
             known=frozenset({404, 405, 413, 415}),
         )
         file_id = answer.field("id")
-        return f"/files/{file_id}/file-preview" if _is_id(file_id) else ""
-
-    def _describe(self, document_id: str, record: KBRecord) -> None:
-        """Write the metadata, making fields that the dataset has not."""
-        values = {
-            f"fact_{key}" if key in _BUILT_IN else key: value
-            for key, value in metadata_of(record).items()
-        }
-        if values.keys() - self._fields.keys():
-            fields = self._client.request("GET", f"{self._base}/metadata")
-            for item in self._client.rows(fields, "doc_metadata"):
-                if _is_id(item.get("id")) and isinstance(item.get("name"), str):
-                    self._fields[item["name"]] = item["id"]
-        for key in sorted(values.keys() - self._fields.keys()):
-            self._make_field(key, values[key])
-        metadata = [
-            {"id": self._fields[key], "name": key, "value": _value(value)}
-            for key, value in values.items()
-            if key in self._fields
-        ]
-        self._client.request(
-            "POST",
-            f"{self._base}/documents/metadata",
-            body={"operation_data": [{"document_id": document_id, "metadata_list": metadata}]},
-        )
-
-    def _make_field(self, name: str, value: Scalar) -> None:
-        kind = "string" if isinstance(_value(value), str) else "number"
-        answer = self._client.request(
-            "POST",
-            f"{self._base}/metadata",
-            body={"type": kind, "name": name},
-            repeatable=False,
-            # Somebody else made it meanwhile: the next record finds it.
-            known=frozenset({400}),
-        )
-        if _is_id(answer.field("id")):
-            self._fields[name] = str(answer.field("id"))
+        return f"/files/{file_id}/file-preview" if is_id(file_id) else ""
 
     def _refuse_403(self, answer: Answer) -> None:
         """Tell Dify's limits, which it words as 403, from a key without rights."""
@@ -348,7 +308,7 @@ def parse(rest: str) -> str:
     Raises:
         BadTarget: if it is no id.
     """
-    return f"dify:{checked_id(rest, _UUID, PLATFORM, 'dify:DATASET_ID')}"
+    return f"dify:{checked_id(rest, UUID, PLATFORM, 'dify:DATASET_ID')}"
 
 
 def open_target(name: str, settings: TargetSettings) -> DifyTarget:
@@ -372,21 +332,12 @@ KIND = TargetKind(
 )
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and _UUID.fullmatch(value) is not None
-
-
 def _document(item: dict[str, Any]) -> _Document | None:
     record_id = record_id_of(item.get("name"))
-    if record_id is None or not _is_id(item.get("id")):
+    if record_id is None or not is_id(item.get("id")):
         return None
     described = any(
         (field.get("name"), field.get("value")) == ("record_id", record_id)
         for field in dicts(item.get("doc_metadata"))
     )
     return _Document(item["id"], record_id, item.get("indexing_status"), described)
-
-
-def _value(value: Scalar) -> str | int | float:
-    """Dify knows strings, numbers and times, no booleans."""
-    return str(value).lower() if isinstance(value, bool) else value

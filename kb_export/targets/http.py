@@ -7,7 +7,6 @@ and nowhere else. httpx2 (a dependency of mcp) is loaded with the first client.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import time
@@ -19,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kb_export.captions import clean
-from kb_export.errors import BadTarget, TargetUnavailable
+from kb_export.errors import TargetUnavailable
 from kb_export.leases import full_jitter
-from kb_export.targets.settings import TargetSettings, variable_name
+from kb_export.targets.connection import Connection, is_loopback
 
 if TYPE_CHECKING:
     import httpx2
@@ -32,7 +31,6 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 MAX_RETRY_AFTER_S = 20.0
 _BUSY = frozenset({429, 502, 503, 504})
 _BROKEN = frozenset({500, *_BUSY})
-_KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
 Params = Mapping[str, str | int]
 Upload = tuple[str, bytes, str]  # file name, content, media type
@@ -58,45 +56,6 @@ class Answer:
             except (KeyError, IndexError, TypeError):
                 return None
         return value
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """Where a platform is and how to get in. Shows neither key nor path.
-
-    Attributes:
-        platform: its name as people know it, such as "Open WebUI".
-        url: base address without a trailing slash.
-        url_variable: the setting that holds it, for error messages.
-        key_variable: the setting that holds the key, for error messages.
-    """
-
-    platform: str
-    url: str
-    api_key: str
-    url_variable: str
-    key_variable: str
-
-    def __repr__(self) -> str:
-        return f"Connection({self.platform} at {urlsplit(self.url).hostname})"
-
-
-def read_connection(platform: str, scheme: str, settings: TargetSettings) -> Connection:
-    """Return the connection that the settings `url` and `api_key` describe.
-
-    Raises:
-        BadTarget: if one is missing or malformed. The values are never repeated.
-    """
-    url_variable = variable_name(scheme, "url")
-    key_variable = variable_name(scheme, "api_key")
-    url = _checked_url(settings.require("url"), url_variable)
-    key = settings.require("api_key").strip()
-    if not _KEY.fullmatch(key):
-        raise BadTarget(
-            f"{key_variable} is no API key.",
-            hint="Keys are one word of plain characters; copy it again from the platform.",
-        )
-    return Connection(platform, url, key, url_variable, key_variable)
 
 
 class PlatformClient:
@@ -134,7 +93,7 @@ class PlatformClient:
             },
             timeout=httpx2.Timeout(timeout_s, connect=min(10.0, timeout_s)),
             follow_redirects=False,
-            trust_env=not _is_loopback(urlsplit(connection.url).hostname or ""),
+            trust_env=not is_loopback(urlsplit(connection.url).hostname or ""),
         )
 
     def __repr__(self) -> str:
@@ -304,44 +263,6 @@ class PlatformClient:
             return ""
         found = (body[name] for name in ("message", "detail", "error") if name in body)
         return next(filter(None, map(self.cleaned, found)), "")
-
-
-def _checked_url(url: str, variable: str) -> str:
-    """Return the base address without a trailing slash.
-
-    Raises:
-        BadTarget: unless it is a plain https address, or http on this very machine.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        port_is_right = parts.port is None or parts.port > 0
-    except ValueError:
-        port_is_right = False
-    if (
-        not port_is_right
-        or not re.fullmatch(r"https?://[A-Za-z0-9.\-:\[\]_~/]{1,300}", url.strip())
-        or not parts.hostname
-        or "/../" in f"{parts.path}/"
-    ):
-        raise BadTarget(
-            f"{variable} is no plain web address.",
-            hint="Write https://host/path without user name, query or fragment.",
-        )
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise BadTarget(
-            f"{variable} must begin with https: the key would travel in the open.",
-            hint="Put TLS in front of the platform; plain http is taken for this machine only.",
-        )
-    return url.strip().rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _wait(headers: httpx2.Headers, attempt: int) -> float | None:

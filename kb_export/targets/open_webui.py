@@ -36,7 +36,8 @@ from kb_export.bundle import document
 from kb_export.errors import NotIndexed, RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord
 from kb_export.targets.base import Capabilities
-from kb_export.targets.http import PlatformClient, read_connection
+from kb_export.targets.connection import read_connection
+from kb_export.targets.http import PlatformClient
 from kb_export.targets.kind import TargetKind
 from kb_export.targets.platform import (
     checked_id,
@@ -253,7 +254,7 @@ class OpenWebUITarget:
             form={"metadata": json.dumps(metadata, ensure_ascii=False, sort_keys=True)},
             upload=(file_name(record), content, "text/markdown"),
             repeatable=False,
-            known=frozenset({400, 413}),
+            known=frozenset({400, 413, 500}),
         )
         if answer.status >= 400:
             words = self._client.message(answer)
@@ -266,7 +267,8 @@ class OpenWebUITarget:
             raise RecordRefused(
                 f"{PLATFORM} did not take the document of {record.image_id} "
                 f"({words or answer.status}).",
-                retryable=answer.status == 400,
+                # The questions before were answered, so this document may be the cause.
+                retryable=answer.status != 413,
             )
         file_id = answer.field("id")
         if not isinstance(file_id, str) or not _FILE_ID.fullmatch(file_id):
@@ -305,9 +307,9 @@ class OpenWebUITarget:
             body={"file_id": file_id},
             # Twice at the same time would embed the text twice.
             repeatable=False,
-            known=frozenset({400}),
+            known=frozenset({400, 500}),
         )
-        if answer.status == 400:
+        if answer.status >= 400:
             self._delete_file(file_id)
             raise RecordRefused(
                 f"{PLATFORM} did not add the document to the knowledge base "

@@ -28,7 +28,8 @@ from kb_export.bundle import document
 from kb_export.errors import RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord
 from kb_export.targets.base import Capabilities
-from kb_export.targets.http import Answer, PlatformClient, read_connection
+from kb_export.targets.connection import read_connection
+from kb_export.targets.http import Answer, PlatformClient
 from kb_export.targets.kind import TargetKind
 from kb_export.targets.platform import (
     Indexing,
@@ -221,6 +222,7 @@ class RAGFlowTarget:
             "/documents",
             upload=(file_name(record), content, "text/markdown"),
             repeatable=False,
+            known=frozenset({500}),
         )
         document_id = answer.field("data", 0, "id")
         if answer.field("code") != 0:

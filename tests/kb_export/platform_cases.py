@@ -16,8 +16,9 @@ from stubs.strict_platform import KEY, StrictPlatform, serving
 
 from kb_export.record import KBRecord
 from kb_export.targets import KBTarget
+from kb_export.targets.connection import Connection
 from kb_export.targets.dify import DifyTarget
-from kb_export.targets.http import Connection, PlatformClient
+from kb_export.targets.http import PlatformClient
 from kb_export.targets.open_webui import OpenWebUITarget
 from kb_export.targets.platform import record_id_of
 from kb_export.targets.ragflow import RAGFlowTarget

@@ -16,7 +16,8 @@ from platform_cases import SCHEMES, Case, picture, running
 from stubs.strict_platform import KEY, Fault
 
 from kb_export.errors import TargetUnavailable
-from kb_export.targets.http import ATTEMPTS, Answer, Connection, PlatformClient
+from kb_export.targets.connection import Connection
+from kb_export.targets.http import ATTEMPTS, Answer, PlatformClient
 
 LISTING = "/api/v1/files/search"
 

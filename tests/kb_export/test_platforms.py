@@ -14,6 +14,8 @@ from agent_tools.gallery import Gallery
 from agent_tools.knowledge import Knowledge
 from agent_tools.settings import Settings
 from kb_export.errors import BadTarget, KBError, NotIndexed, TargetUnavailable
+from kb_export.exporter import Exporter
+from kb_export.outbox import Outbox
 from kb_export.targets import open_target, target_name
 
 # The request that brings a document, and the one that removes documents.
@@ -334,3 +336,22 @@ def test_what_can_never_be_indexed_is_told_by_record(case: Case) -> None:
     target.put(record, image)  # and putting it again repairs it
     target.wait(60)
     assert set(case.texts()) == {record.record_id}
+
+
+def test_a_document_that_breaks_the_platform_is_set_aside_and_the_others_arrive(
+    case: Case, gallery: Gallery
+) -> None:
+    outbox = Outbox(gallery, clock=case.clock, backoff=lambda attempts: 1.0)
+    records = [picture(name)[0] for name in ("red teapot", "blue teapot", "green teapot")]
+    files = {record.image_id: picture(record.title.lower())[1] for record in records}
+    bad = records[1]
+    case.stub.breaking = bad.record_id
+    with gallery.transaction() as connection:
+        outbox.enqueue(connection, case.spec, records)
+    exporter = Exporter(
+        outbox, case.open(), files.__getitem__, sleep=case.clock.sleep, backoff=lambda outages: 1.0
+    )
+    report = exporter.run()
+    assert (report.problem, report.pending) == (None, 0)
+    assert [image_id for image_id, _ in report.failed] == [bad.image_id]
+    assert set(case.texts()) == {r.record_id for r in records if r is not bad}

@@ -69,6 +69,7 @@ class StrictPlatform:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []
         self.url = ""
+        self.breaking = ""  # a request with this in its body is answered with 500
 
     def unauthorized(self) -> Response:
         """Return what the platform answers to a wrong key."""
@@ -93,6 +94,8 @@ class StrictPlatform:
 
     async def _handle(self, request: Request) -> Response:
         self.requests.append((request.method, request.url.path))
+        if self.breaking and self.breaking.encode() in await request.body():
+            return JSONResponse({"message": "Internal Server Error"}, 500)
         fault = next((each for each in self.faults if each.fits(request)), None)
         if fault is not None:
             fault.times -= 1
