@@ -7,6 +7,7 @@ and nowhere else. httpx2 (a dependency of mcp) is loaded with the first client.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -23,6 +24,8 @@ from kb_export.leases import full_jitter
 from kb_export.targets.connection import Connection, is_loopback
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 ATTEMPTS = 4
@@ -93,6 +96,7 @@ class PlatformClient:
             },
             timeout=httpx2.Timeout(timeout_s, connect=min(10.0, timeout_s)),
             follow_redirects=False,
+            verify=_tls_context(),
             trust_env=not is_loopback(urlsplit(connection.url).hostname or ""),
         )
 
@@ -263,6 +267,14 @@ class PlatformClient:
             return ""
         found = (body[name] for name in ("message", "detail", "error") if name in body)
         return next(filter(None, map(self.cleaned, found)), "")
+
+
+@functools.cache
+def _tls_context() -> ssl.SSLContext:
+    """Return the one context of this process: reading the certificates takes 40 ms."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _wait(headers: httpx2.Headers, attempt: int) -> float | None:

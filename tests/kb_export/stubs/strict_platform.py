@@ -83,16 +83,7 @@ class StrictPlatform:
         """Return the requests that were not questions."""
         return [(method, path) for method, path in self.requests if method != "GET"]
 
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route(
-                    "/{path:path}", self._handle, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]
-                )
-            ]
-        )
-
-    async def _handle(self, request: Request) -> Response:
+    async def handle(self, request: Request) -> Response:
         self.requests.append((request.method, request.url.path))
         if self.breaking and self.breaking.encode() in await request.body():
             return JSONResponse({"message": "Internal Server Error"}, 500)
@@ -193,30 +184,44 @@ async def upload_of(
     return str(file.filename), await file.read(), file.content_type or "", rest
 
 
+class _Host:
+    """One server for all tests of a run; it ends with the process."""
+
+    def __init__(self) -> None:
+        self.platform: StrictPlatform | None = None
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        app = Starlette(routes=[Route("/{path:path}", self._handle, methods=methods)])
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        ready = threading.Event()
+        inner: Callable[..., Any] = server.startup
+
+        async def startup(*arguments: Any, **options: Any) -> None:
+            await inner(*arguments, **options)
+            ready.set()
+
+        server.startup = startup  # type: ignore[method-assign]
+        threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+        assert ready.wait(60), "the stub does not start"
+
+    async def _handle(self, request: Request) -> Response:
+        assert self.platform is not None
+        return await self.platform.handle(request)
+
+
+_host: _Host | None = None
+
+
 @contextmanager
-def serving(platform: StrictPlatform) -> Iterator[str]:
-    """Serve on a free port of loopback and yield the address."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        platform.app(), log_config=None, lifespan="off", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    ready = threading.Event()
-    inner: Callable[..., Any] = server.startup
-
-    async def startup(*arguments: Any, **options: Any) -> None:
-        await inner(*arguments, **options)
-        ready.set()
-
-    server.startup = startup  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    assert ready.wait(30), "the stub does not start"
-    platform.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+def serving(platform: StrictPlatform) -> Iterator[None]:
+    """Serve a platform on loopback, at `platform.url`."""
+    global _host
+    if _host is None:
+        _host = _Host()
+    platform.url, _host.platform = _host.url, platform
     try:
-        yield platform.url
+        yield
     finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
+        _host.platform = None
