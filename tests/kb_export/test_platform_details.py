@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,6 +73,15 @@ def test_processing_that_fails_costs_the_row_an_attempt_and_leaves_nothing(
     record, image = picture("red teapot")
     with pytest.raises(RecordRefused, match="Embedding service down") as caught:
         open_webui.open().put(record, image)
+    assert caught.value.retryable
+    assert open_webui.stub.files == {}
+
+
+def test_a_file_that_is_not_added_does_not_stay(open_webui: Case) -> None:
+    body = b'{"detail": "Duplicate content detected. Please provide unique content."}'
+    open_webui.stub.faults.append(Fault("POST", "/file/add$", status=400, body=body))
+    with pytest.raises(RecordRefused, match="Duplicate content") as caught:
+        open_webui.open().put(*picture("red teapot"))
     assert caught.value.retryable
     assert open_webui.stub.files == {}
 
@@ -390,6 +400,49 @@ def test_a_document_without_a_chunk_is_not_called_parsed(ragflow: Case) -> None:
     target.put(*picture("red teapot"))
     with pytest.raises(NotIndexed, match="no chunk"):
         target.wait(60)
+
+
+# All of them
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("evil", ["../../admin", "a/b", "", "x" * 200, "a?b=c", "a\n", None, 7])
+def test_ids_that_are_no_ids_never_come_into_a_path(scheme: str, evil: object) -> None:
+    with running(scheme) as case:
+        record, image = picture("red teapot")
+        item: dict[str, Any] = {
+            "id": evil,
+            "name": file_name(record),
+            "filename": file_name(record),
+        }
+        item["meta"] = {"data": {"agent_tools_knowledge": case.spec.partition(":")[2]}}
+        listing = {"items": [item], "data": [item], "total": 1, "has_more": False}
+        if scheme == "ragflow":
+            listing = {"code": 0, "data": {"docs": [item], "total": 1}}
+        target = case.open()
+        target.list_ids()
+        case.stub.faults.append(
+            Fault("GET", "files$|documents$", status=200, body=json.dumps(listing).encode())
+        )
+        search = json.dumps([item]).encode()
+        case.stub.faults.append(Fault("GET", "files/search$", status=200, body=search))
+        case.stub.requests.clear()
+        target.put(record, image)
+        paths = [path for _, path in case.stub.requests]
+        assert not [p for p in paths if "admin" in p or ".." in p or "a/b" in p or "xxxx" in p]
+        assert not [m for m, p in case.stub.requests if m == "DELETE" or "cleanup" in p]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_platform_that_names_no_document_is_not_believed(scheme: str) -> None:
+    path = {"open-webui": "/files/$", "dify": "create-by-text$", "ragflow": "/documents$"}
+    bodies = (b"{}", b'{"code": 0, "data": [{"id": "../x"}], "id": "../x", "batch": "../x"}')
+    for body in bodies:
+        with running(scheme) as case:
+            case.stub.faults.append(Fault("POST", path[scheme], status=200, body=body))
+            with pytest.raises((TargetUnavailable, RecordRefused)):
+                case.open().put(*picture("red teapot"))
+            assert not [p for _, p in case.stub.requests if ".." in p]
 
 
 # The stubs themselves
