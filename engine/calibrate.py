@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from engine.calls import call_arguments
+from engine.calls import painting_call
 from engine.coalescer import Coalescer
 from engine.collate import Arguments, Digests, NotJoinable, join, signature
 from engine.cost import CostCurve
@@ -104,9 +104,10 @@ class _CapturingStage:
 
 def _first_forward(loaded: LoadedModel, request: ImageRequest) -> tuple[Any, Arguments]:
     stage = _CapturingStage()
-    view = loaded.view(loaded.pipeline("text-to-image"), sampler=None, stage=stage)
-    plan = make_plan(request, loaded.source.spec)
-    arguments = call_arguments(view, request, plan, request.prompt, 0, loaded.source.spec)
+    spec = loaded.source.spec
+    call = painting_call(request, make_plan(request, spec), request.prompt, 0, spec)
+    view = loaded.view(loaded.pipeline(call.class_name), sampler=None, stage=stage)
+    arguments = call.arguments(view)
     with contextlib.suppress(_Captured):
         view(**arguments)
     if stage.call is None:

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine import ImageRequest, SamplingParams
+from engine.checks import check_request
 from engine.edit import edit_area
 from engine.errors import InvalidRequest
-from engine.plan import check_request, make_plan, work_units
+from engine.plan import make_plan
+from engine.pricing import work_units
 from engine.registry import FLUX2_KLEIN, KNOWN_MODELS, ModelSpec, find_model
 
 STARTER = find_model("starter")
