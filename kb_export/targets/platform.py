@@ -15,6 +15,7 @@ from kb_export.captions import clean
 from kb_export.errors import BadTarget, NotIndexed, TargetUnavailable
 from kb_export.record import KBRecord, Scalar
 
+_STRIDE = 64
 # Platforms tell files of the same name apart by "(1)" before the suffix.
 _FILE_NAME = re.compile(r"(?:[a-z0-9-]{1,60}\.)?(kb_[0-9a-f]{24}_[0-9a-f]{16})(?:\(\d+\))?\.md")
 
@@ -109,28 +110,31 @@ class Indexing:
         self._sleep = sleep
         self._clock = clock
         self._pending: dict[str, str] = {}
+        self._failed: list[tuple[str, str]] = []
+        self._started = 0
 
     def start(self, record_id: str, handle: str) -> None:
-        """Watch a record; `handle` is what the platform is asked with."""
+        """Watch a record; `handle` is what the platform is asked with.
+
+        Now and then the oldest are asked about, so that `wait` finds few left after a long
+        export.
+        """
         self._pending[record_id] = handle
+        self._started += 1
+        if self._started % _STRIDE == 0:
+            self._ask(list(self._pending.items())[:_STRIDE])
 
     def forget(self, part: str) -> None:
         """Watch no record whose id begins with `part` any more."""
         for record_id in [each for each in self._pending if each.startswith(part)]:
             del self._pending[record_id]
+        self._failed = [each for each in self._failed if not each[0].startswith(part)]
 
     def wait(self, timeout_s: float) -> None:
         """Block until the platform is done with everything (see `KBTarget.wait`)."""
         deadline = self._clock() + timeout_s
-        failed: list[tuple[str, str]] = []
         for pause in pauses():
-            for record_id, handle in list(self._pending.items()):
-                outcome = self._outcome(record_id, handle)
-                if outcome is None:
-                    continue
-                del self._pending[record_id]
-                if outcome:
-                    failed.append((record_id, outcome))
+            self._ask(list(self._pending.items()))
             if not self._pending:
                 break
             if self._clock() + pause > deadline:
@@ -139,8 +143,18 @@ class Indexing:
                     hint="They will be found when it is done.",
                 )
             self._sleep(pause)
+        failed, self._failed = tuple(self._failed), []
         if failed:
             raise NotIndexed(
-                tuple(failed),
+                failed,
                 hint=f"Correct the cause in {self._platform}, then export these pictures again.",
             )
+
+    def _ask(self, watched: list[tuple[str, str]]) -> None:
+        for record_id, handle in watched:
+            outcome = self._outcome(record_id, handle)
+            if outcome is None:
+                continue
+            del self._pending[record_id]
+            if outcome:
+                self._failed.append((record_id, outcome))

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from platform_cases import SCHEMES, Case, picture, running
+from platform_cases import SCHEMES, Case, Clock, picture, running
 from stubs.strict_platform import Fault
 
 from kb_export.errors import BadTarget, NotIndexed, RecordRefused, TargetUnavailable
 from kb_export.targets import open_target
-from kb_export.targets.platform import file_name, record_id_of
+from kb_export.targets.platform import Indexing, file_name, record_id_of
 
 
 @pytest.fixture
@@ -443,6 +443,41 @@ def test_a_platform_that_names_no_document_is_not_believed(scheme: str) -> None:
             with pytest.raises((TargetUnavailable, RecordRefused)):
                 case.open().put(*picture("red teapot"))
             assert not [p for _, p in case.stub.requests if ".." in p]
+
+
+def test_a_long_export_leaves_little_to_wait_for_and_loses_no_failure() -> None:
+    clock = Clock()
+    asked: list[str] = []
+
+    def outcome(record_id: str, handle: str) -> str | None:
+        asked.append(record_id)
+        return "broken" if record_id == "kb_7" else ""
+
+    indexing = Indexing("X", outcome, clock.sleep, clock)
+    for number in range(1000):
+        indexing.start(f"kb_{number}", "")
+    before = len(asked)
+    with pytest.raises(NotIndexed) as caught:
+        indexing.wait(0)
+    assert caught.value.failed == (("kb_7", "broken"),)
+    assert len(asked) - before < 100
+    assert len(set(asked)) == len(asked) == 1000  # nobody is asked about twice
+    indexing.wait(0)
+
+
+def test_a_slow_platform_is_not_asked_about_everything_again_and_again() -> None:
+    clock = Clock()
+    asked = 0
+
+    def outcome(record_id: str, handle: str) -> str | None:
+        nonlocal asked
+        asked += 1
+        return None
+
+    indexing = Indexing("X", outcome, clock.sleep, clock)
+    for number in range(1000):
+        indexing.start(f"kb_{number}", "")
+    assert asked <= 1000
 
 
 # The stubs themselves
