@@ -63,10 +63,12 @@ def calibrate(loaded: LoadedModel, coalescer: Coalescer, file: Path | None) -> f
         with torch.inference_mode():
             module, arguments = _first_forward(loaded, request)
             described = signature(id(module), *arguments, Digests())
-            name = _name(loaded, coalescer.threads, described.key)
+            backend = type(coalescer.network(module)).__name__
+            name = _name(loaded, backend, coalescer.threads, described.key)
             curve = _read(file).get(name)
             if curve is None:
-                curve = _measure(module, arguments, described.rows, coalescer.synchronize)
+                network = coalescer.network(module)
+                curve = _measure(network, arguments, described.rows, coalescer.synchronize)
                 _write(file, name, curve)
     except NotJoinable as reason:
         logger.info("forwards of %s cannot be shared: %s", spec.name, reason)
@@ -137,10 +139,17 @@ def _measure(
     return curve
 
 
-def _name(loaded: LoadedModel, threads: int, key: Any) -> str:
+def _name(loaded: LoadedModel, backend: str, threads: int, key: Any) -> str:
     device = loaded.device
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu x{threads}"
-    parts = (loaded.source.revision, where, str(loaded.dtype), torch.__version__, key[1:])
+    parts = (
+        loaded.source.revision,
+        backend,
+        where,
+        str(loaded.dtype),
+        torch.__version__,
+        key[1:],
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 

@@ -13,6 +13,7 @@ from engine.checks import check_request
 from engine.description import describe
 from engine.errors import EngineClosed
 from engine.jobs import Job, Subscription
+from engine.options import DEFAULT_OPTIONS, ModelOptions
 from engine.pricing import work_units
 from engine.registry import ModelSpec, find_model
 from engine.request import Done, ImageEvent, ImageRequest
@@ -72,6 +73,7 @@ class LocalEngine:
         cost_file: Path | None = None,
         controlnet: str | None = None,
         upscaler: str | None = None,
+        options: ModelOptions = DEFAULT_OPTIONS,
     ) -> None:
         """Remember the settings; load nothing.
 
@@ -88,9 +90,10 @@ class LocalEngine:
             controlnet: a ControlNet for line drawings, folder or "owner/name@commit".
             upscaler: a network for the second stage: diffusers folder, "owner/name@commit", or
                 a .safetensors file (extra `[spandrel]`).
+            options: how the model is held and computed.
         """
         self._settings = WorkerSettings(
-            model, device, threads, accept_license, cost_file, controlnet, upscaler
+            model, device, threads, accept_license, cost_file, controlnet, upscaler, options
         )
         self._admission = Admission(
             max_queue_s,

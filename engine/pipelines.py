@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.errors import EngineError, ModelNotLoaded
+from engine.options import DEFAULT_OPTIONS, ModelOptions, place, quantization_config
 from engine.samplers import new_scheduler
 from engine.sources import OWN_MODULES
 from engine.ways import NO_COMPANIONS, Companions
@@ -131,7 +132,7 @@ class LoadedModel:
         """
         if self._offloaded or self.device.type == "cpu":
             return False
-        logger.warning("out of memory: from now on networks leave the device between stages")
+        logger.warning("from now on networks leave the device between stages")
         self._offloaded = True
         return True
 
@@ -157,7 +158,11 @@ def _kind_of(component: str) -> str:
 
 
 def load_model(
-    source: Source, device: torch.device, dtype: torch.dtype, stats: EngineStats
+    source: Source,
+    device: torch.device,
+    dtype: torch.dtype,
+    stats: EngineStats,
+    options: ModelOptions = DEFAULT_OPTIONS,
 ) -> LoadedModel:
     """Read a checked folder into memory.
 
@@ -203,9 +208,11 @@ def load_model(
             local_files_only=True,
             variant=source.variant,
             low_cpu_mem_usage=is_accelerate_available(),
+            **_quantization(pipeline_class, device, dtype, options),
             **substitutes(source.folder),
         )
-        base.to(device)
+        denoisers = [name for name in DENOISERS if getattr(base, name, None) is not None]
+        place(base, device, options, denoisers)
         for name, component in base.components.items():
             if isinstance(component, torch.nn.Module):
                 component.eval().requires_grad_(False)
@@ -229,8 +236,24 @@ def load_model(
         vae.to(torch.float32)
     base.set_progress_bar_config(disable=True)
     loaded = LoadedModel(source, base, device, dtype, EmbeddingCache(stats))
+    loaded.exclusive = options.exclusive
     loaded._by_class[class_name] = base
+    if options.offload == "stages":
+        loaded.offload()
     return loaded
+
+
+def _quantization(
+    pipeline_class: Any, device: torch.device, dtype: torch.dtype, options: ModelOptions
+) -> dict[str, Any]:
+    """Return what from_pretrained must be told to pack the denoiser's weights."""
+    if options.quantization is None:
+        return {}
+    components, _ = pipeline_class._get_signature_keys(pipeline_class)
+    denoisers = [name for name in DENOISERS if name in components]
+    return {
+        "quantization_config": quantization_config(options.quantization, denoisers, device, dtype)
+    }
 
 
 def _guided_through(controlnet: Any, forward: Callable[..., Any]) -> Any:

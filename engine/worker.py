@@ -17,6 +17,7 @@ from engine.companions import load_companions, open_controlnet, open_upscaler
 from engine.devices import pick_device, pick_dtype, thread_count
 from engine.errors import EngineClosed, EngineError, GenerationFailed, ModelNotLoaded
 from engine.jobs import Job
+from engine.options import DEFAULT_OPTIONS, ModelOptions
 from engine.registry import ModelSpec
 from engine.request import Done
 from engine.sources import open_source
@@ -41,6 +42,7 @@ class WorkerSettings:
     cost_file: Path | None
     controlnet: str | None = None
     upscaler: str | None = None
+    options: ModelOptions = DEFAULT_OPTIONS
 
 
 class Worker:
@@ -144,9 +146,9 @@ class Worker:
             torch.set_num_threads(threads)
             torch.get_num_threads()
             device = pick_device(settings.device)
-            dtype = pick_dtype(device)
+            dtype = pick_dtype(device, settings.options.precision)
             stats = EngineStats()
-            loaded = load_model(source, device, dtype, stats)
+            loaded = load_model(source, device, dtype, stats, settings.options)
             load_companions(loaded, controlnet, upscaler, stats)
             coalescer = Coalescer(
                 device,
@@ -156,6 +158,13 @@ class Worker:
                 prepare=loaded.prepare,
                 recover=MemoryLadder(loaded).recover,
             )
+            if settings.options.backend == "openvino":
+                from engine.openvino import OpenVinoDenoiser
+
+                kept = None if settings.cost_file is None else settings.cost_file.parent
+                unet = getattr(loaded.base, "unet", None)
+                denoiser = OpenVinoDenoiser(unet, source.revision, threads, kept)
+                coalescer.replace_network(unet, denoiser)
             self._painter = Painter(loaded, coalescer)
             loaded_s = time.perf_counter() - started
             unit_s = calibrate(loaded, coalescer, settings.cost_file)

@@ -56,6 +56,17 @@ async def open_engine(anyio_backend: str, cost_file: Path) -> AsyncIterator[Open
 
 
 @pytest.fixture
+def small_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show references at 64x64 pixels; the two pipelines would take a megapixel, and minutes."""
+    from diffusers.pipelines.flux import pipeline_flux_kontext as kontext
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as edit_plus
+
+    monkeypatch.setattr(edit_plus, "VAE_IMAGE_SIZE", 64 * 64)
+    monkeypatch.setattr(edit_plus, "CONDITION_IMAGE_SIZE", 64 * 64)
+    monkeypatch.setattr(kontext, "PREFERRED_KONTEXT_RESOLUTIONS", [(64, 64), (96, 64)])
+
+
+@pytest.fixture
 async def remote(anyio_backend: str) -> AsyncIterator[Remote]:
     """Start a stub server and an engine on it; both are closed after the test."""
     async with AsyncExitStack() as stack:

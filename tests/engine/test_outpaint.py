@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_helpers import paint, photograph
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -66,6 +66,7 @@ async def test_the_starter_extends_a_picture_of_any_size_and_keeps_its_bytes(ope
     assert (inside(picture, margins, source.size) == np.asarray(source)).all()
 
 
+@settings(deadline=None)
 @given(
     spec=st.sampled_from((STARTER, SD15, KLEIN)),
     size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
