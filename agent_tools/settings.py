@@ -125,6 +125,20 @@ class Settings(BaseModel):
         default=None, description="Default knowledge base: folder:PATH or s3://bucket/prefix."
     )
     s3_endpoint: str | None = Field(default=None, description="S3 endpoint for other stores.")
+    language: str = Field(
+        default="en",
+        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$",
+        description="Language of captions, as en or de-AT.",
+    )
+    captioner: str | None = Field(
+        default=None,
+        description="Vision-language model that describes uploads: a folder or hub id@revision.",
+    )
+    caption_checker: str | None = Field(
+        default=None,
+        description="CLIP, SigLIP or vision-language model that compares captions with pictures "
+        "before export: a folder or hub id@revision.",
+    )
     auto_export: bool = Field(
         default=False, description="Queue every new picture for the default knowledge base."
     )
