@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-fast check bench starter clean
+.PHONY: FORCE help install demo test test-fast test-s3 check bench starter clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # dev.py decides: it does nothing while neither the requirements nor TORCH have changed.
 FORCE:
@@ -28,6 +28,10 @@ test: $(STAMP) ## Run the whole test suite
 
 test-fast: $(STAMP) ## Run the suite without the slow lane
 	$(BIN)/python -m pytest -m 'not slow'
+
+test-s3: $(STAMP) ## S3 tests on a real Ceph gateway (downloads 70 MB of Debian packages once)
+	$(BIN)/python scripts/radosgw fetch
+	$(BIN)/python -m pytest -m radosgw
 
 check: $(STAMP) ## Lint, types, import directions
 	$(BIN)/ruff check .

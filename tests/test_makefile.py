@@ -13,7 +13,18 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ["install", "demo", "test", "test-fast", "check", "bench", "starter", "clean", "help"]
+TARGETS = [
+    "install",
+    "demo",
+    "test",
+    "test-fast",
+    "test-s3",
+    "check",
+    "bench",
+    "starter",
+    "clean",
+    "help",
+]
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
