@@ -16,7 +16,7 @@ import re
 from typing import Any
 
 from kb_export.captions import markdown
-from kb_export.record import KBRecord
+from kb_export.record import KBRecord, Scalar
 
 RECORD_ID = re.compile(r"kb_([0-9a-f]{24})_[0-9a-f]{16}")
 DOCUMENT_KEY = re.compile(r"docs/[0-9a-f]{2}/(kb_[0-9a-f]{24}_[0-9a-f]{16})\.md")
@@ -76,9 +76,13 @@ def document(record: KBRecord) -> bytes:
     return "\n".join(lines).encode()
 
 
-def sidecar(record: KBRecord, image_uri: str) -> bytes:
-    """Return Bedrock's metadata sidecar: at most 16 flat attributes."""
-    attributes: dict[str, Any] = {
+def attributes(record: KBRecord, image_uri: str) -> dict[str, Scalar]:
+    """Return what knowledge bases filter by and show: at most 16 flat values.
+
+    Args:
+        image_uri: where the picture is, if the record has no public address.
+    """
+    own: dict[str, Scalar] = {
         "image_id": record.image_id,
         "image_uri": record.image_url or image_uri,
         "alt": record.alt,
@@ -86,12 +90,16 @@ def sidecar(record: KBRecord, image_uri: str) -> bytes:
         "untrusted_caption": True,
     }
     if record.group:
-        attributes["group"] = record.group
+        own["group"] = record.group
     for name in ("kind", "model"):
         if name in record.provenance:
-            attributes[name] = record.provenance[name]
-    attributes = {**record.facts, **attributes}
-    return _json({"metadataAttributes": attributes}, indent=1)
+            own[name] = record.provenance[name]
+    return {**record.facts, **own}
+
+
+def sidecar(record: KBRecord, image_uri: str) -> bytes:
+    """Return Bedrock's metadata sidecar."""
+    return _json({"metadataAttributes": attributes(record, image_uri)}, indent=1)
 
 
 def manifest_row(record: KBRecord, document_bytes: bytes) -> bytes:

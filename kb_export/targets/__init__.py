@@ -34,6 +34,7 @@ __all__ = [
 ENTRY_POINTS = "agent_tools.kb_targets"
 # Modules load when a name asks for them. This package's own schemes cannot be taken over.
 _BUILT_IN = {
+    "bedrock": "kb_export.targets.bedrock_place",
     "folder": "kb_export.targets.folder",
     "s3": "kb_export.targets.s3_place",
 }

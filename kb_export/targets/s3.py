@@ -54,7 +54,14 @@ class S3Target:
     Credentials come from boto3's usual chain. `endpoint` is for other stores that speak S3.
     """
 
-    def __init__(self, bucket: str, prefix: str = "", *, endpoint: str | None = None) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+    ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._conditional: bool | None = None
@@ -62,6 +69,7 @@ class S3Target:
         self._client: Any = boto3.Session().client(
             "s3",
             endpoint_url=endpoint,
+            region_name=region,
             config=Config(
                 connect_timeout=5,
                 read_timeout=30,
@@ -155,24 +163,24 @@ class S3Target:
     def _write(self, key: str, data: bytes, media_type: str) -> None:
         """Write an object unless it is there; keys are content-addressed, so what is there is it.
 
-        Where the store ignores or refuses `If-None-Match`, a look before the write saves the
-        transfer, and a race of two writers ends with the same bytes.
+        Where the store ignores or refuses `If-None-Match`, and for large objects, a look before
+        the write saves the transfer, and a race of two writers ends with the same bytes.
         """
         if self._conditional is None:
             self._conditional = self._honors_conditions()
-        send = self._put_object if len(data) < MULTIPART_FROM else self._put_parts
-        if not self._conditional or send == self._put_parts:
+        large = len(data) >= MULTIPART_FROM
+        if large or not self._conditional:
             if not self._same(key, data):
-                send(key, data, media_type)
+                (self._put_parts if large else self._put_object)(key, data, media_type)
             return
         try:
-            send(key, data, media_type, IfNoneMatch="*")
+            self._put_object(key, data, media_type, IfNoneMatch="*")
         except ClientError as error:
             if error.response["Error"]["Code"] not in _CONDITION_FAILED:
                 raise
             if not self._same(key, data):
                 # Documents may differ when the package's layout changed; damaged objects, too.
-                send(key, data, media_type)
+                self._put_object(key, data, media_type)
 
     def _put_object(self, key: str, data: bytes, media_type: str, **condition: str) -> None:
         self._client.put_object(
