@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import StringConstraints
@@ -57,6 +57,8 @@ async def paint(
     """
     low, high = share
     reached = low
+    if studio.settings.exact_replay and studio.settings.engine is None:
+        request = replace(request, deterministic=True)
     started: float | None = None
     events = cast("AsyncGenerator[ImageEvent, None]", studio.engine.submit(request))
     async with aclosing(events):
@@ -169,7 +171,10 @@ def new_image(
         group=group,
         metadata=metadata,
         notes=notes,
-        measured={"timings_s": {k: round(v, 3) for k, v in result.timings_s.items()}},
+        measured={
+            "timings_s": {k: round(v, 3) for k, v in result.timings_s.items()},
+            "shared_forwards": result.shared_forwards,
+        },
     )
 
 

@@ -16,16 +16,24 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from agent_tools.errors import BadSettings
+from engine.remote_address import check_address, check_key
 from kb_export.targets import known_schemes
 from kb_export.targets.settings import variable_name
 
 PREFIX = "AGENT_TOOLS_"
 CONFIG_FILE = "agent-tools.toml"
+# Never shown in an error; an address may be refused because it carries a password.
+_SECRET = frozenset({"token", "engine_api_key", "engine"})
 
 
 def default_data_dir() -> Path:
     """Return where pictures and records live unless told otherwise."""
     return Path(platformdirs.user_data_dir("agent-tools", appauthor=False))
+
+
+def cost_file() -> Path:
+    """Return where measured costs of this machine are kept between starts."""
+    return Path(platformdirs.user_cache_dir("agent-tools", appauthor=False)) / "costs.json"
 
 
 class Settings(BaseModel):
@@ -47,8 +55,30 @@ class Settings(BaseModel):
     max_queue_s: float = Field(
         default=120, gt=0, description="Seconds of waiting work after which calls get 'busy'."
     )
+    exact_replay: bool = Field(
+        default=True,
+        description="Paint so that replay gives the same bytes at any load. Off: requests share "
+        "forwards, which is faster under load, and replay may differ by 1 of 255. A remote "
+        "engine does as it likes.",
+    )
     accept_license: tuple[str, ...] = Field(
         default=(), description="Models whose non-commercial license you have accepted."
+    )
+    engine: str | None = Field(
+        default=None,
+        description="Address of an OpenAI-compatible Images API, such as https://host/v1, that "
+        "paints instead of this process; plain http on this machine only.",
+    )
+    engine_api_key: SecretStr | None = Field(
+        default=None, description="API key of that server: printable ASCII without spaces."
+    )
+    engine_model: str | None = Field(
+        default=None, description="Model to ask that server for; its only one if unset."
+    )
+    engine_extras: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether that server is sent seed, steps and other keys that OpenAI's API does "
+        "not have: 'auto' leaves out what it refuses.",
     )
     images: Literal["inline", "link", "both", "none"] = Field(
         default="both", description="How pictures travel in tool results."
@@ -82,6 +112,16 @@ class Settings(BaseModel):
     @classmethod
     def _expand(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("engine", mode="after")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        return None if value is None else check_address(value)
+
+    @field_validator("engine_api_key", mode="after")
+    @classmethod
+    def _check_key(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(check_key(value.get_secret_value()))
 
     @property
     def kb_target(self) -> str:
@@ -122,7 +162,7 @@ def load_settings(
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        shown = "(hidden)" if name == "token" else repr(first["input"])
+        shown = "(hidden)" if name in _SECRET else repr(first["input"])
         raise BadSettings(
             f"Setting '{name}' from {origin.get(name, 'defaults')} is not valid: "
             f"{shown}: {first['msg']}.",

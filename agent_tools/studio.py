@@ -60,16 +60,9 @@ class Studio:
         from agent_tools.gallery import Gallery
         from agent_tools.knowledge import Knowledge
         from agent_tools.personas import PersonaStore
-        from engine.engine import LocalEngine
 
         gallery = Gallery(settings.data)
-        engine = LocalEngine(
-            settings.model,
-            max_queue_s=settings.max_queue_s,
-            device=settings.device,
-            threads=settings.threads,
-            accept_license=settings.accept_license,
-        )
+        engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
 
     async def warm_up(self) -> None:
@@ -118,6 +111,31 @@ class Studio:
         await self.engine.close()
         self.knowledge.close()
         self.gallery.close()
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Return the engine that the settings name; it loads and connects to nothing yet."""
+    if settings.engine is not None:
+        from engine.remote import RemoteEngine
+
+        key = settings.engine_api_key
+        return RemoteEngine(
+            settings.engine,
+            None if key is None else key.get_secret_value(),
+            model=settings.engine_model,
+            extras=settings.engine_extras,
+        )
+    from agent_tools.settings import cost_file
+    from engine.engine import LocalEngine
+
+    return LocalEngine(
+        settings.model,
+        max_queue_s=settings.max_queue_s,
+        device=settings.device,
+        threads=settings.threads,
+        accept_license=settings.accept_license,
+        cost_file=cost_file(),
+    )
 
 
 def explain_arguments(tool: Tool, error: ValidationError) -> InvalidArguments:

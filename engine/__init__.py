@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.engine import Engine, LocalEngine
     from engine.errors import Busy, EngineError
+    from engine.remote import RemoteEngine
     from engine.request import (
         Done,
         ImageEvent,
@@ -30,6 +31,7 @@ _HOMES = {
     "LocalEngine": "engine.engine",
     "Margins": "engine.request",
     "Queued": "engine.request",
+    "RemoteEngine": "engine.remote",
     "SamplingParams": "engine.request",
     "StepEvent": "engine.request",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "LocalEngine",
     "Margins",
     "Queued",
+    "RemoteEngine",
     "SamplingParams",
     "StepEvent",
 ]

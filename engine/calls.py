@@ -7,7 +7,9 @@ from typing import Any
 
 from PIL import Image
 
+from engine.dialect import in_dialect
 from engine.plan import Plan
+from engine.references import fit_references
 from engine.registry import ModelSpec
 from engine.request import ImageRequest
 
@@ -24,6 +26,9 @@ def call_arguments(
         prompt: the completed prompt.
         seed: of the one picture to paint.
         spec: the model.
+
+    Raises:
+        EngineError: if the model cannot take the references.
     """
     import torch
 
@@ -38,10 +43,16 @@ def call_arguments(
         "generator": torch.Generator("cpu").manual_seed(seed),
         "output_type": "np",
     }
-    if spec.family.negative_prompt and request.negative_prompt.strip():
+    if request.negative_prompt.strip():
         wanted["negative_prompt"] = request.negative_prompt
-    if plan.source is not None and plan.area is not None:
-        wanted["image"] = plan.area.enter(plan.source)
+    source = plan.area.enter(plan.source) if plan.source is not None and plan.area else None
+    by_reference = params.strength is None and spec.family.reference_argument is not None
+    if request.references or (source is not None and by_reference):
+        sources = () if source is None else (source,)
+        name = spec.family.reference_argument or "image"
+        wanted[name] = fit_references((*sources, *request.references), spec)
+    elif source is not None and plan.area is not None:
+        wanted["image"] = source
         wanted["strength"] = params.strength
         wanted["mask_image"] = (
             plan.area.enter_mask(plan.mask)
@@ -49,4 +60,5 @@ def call_arguments(
             else Image.new("L", plan.size, 255)
         )
     taken = inspect.signature(type(view).__call__).parameters
-    return {name: value for name, value in wanted.items() if name in taken}
+    said = in_dialect(wanted, spec.family)
+    return {name: value for name, value in said.items() if name in taken}

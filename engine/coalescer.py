@@ -24,7 +24,7 @@ from engine.cost import CostCurve
 from engine.errors import EngineClosed, EngineError, GenerationFailed
 from engine.jobs import Job
 from engine.memory import is_out_of_memory
-from engine.scheduler import Call, Scheduler
+from engine.scheduler import Call, RowCaps, Scheduler
 from engine.stats import EngineStats, Health
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class Coalescer:
         self._prepare = prepare
         self._recover = recover
         self._changed = threading.Condition()
-        self._scheduler = Scheduler(self._row_cap)
+        self._scheduler = Scheduler(self._row_caps)
         self._parked: dict[int, _Parked] = {}
         self._runs: dict[int, Run] = {}
         self._numbers = itertools.count(1)
@@ -242,10 +242,13 @@ class Coalescer:
 
     def serve(self) -> None:
         """Compute what is parked until `close` was called and the last run has ended."""
+        between = time.thread_time()
         try:
             while (group := self._next_group()) is not None:
                 if group:
+                    self.stats.spent("overhead", time.thread_time() - between)
                     self._compute_group(group)
+                    between = time.thread_time()
                 # What was computed belongs to its run now.
                 del group
         except BaseException as error:
@@ -376,9 +379,11 @@ class Coalescer:
                 self.curves.clear()
             self.curves.setdefault(shape, CostCurve()).observe(rows, seconds)
 
-    def _row_cap(self, key: Hashable) -> int:
+    def _row_caps(self, key: Hashable) -> RowCaps:
         curve = self.curves.get(key)
-        return curve.row_cap() if curve is not None else CostCurve().limit
+        if curve is None:
+            curve = CostCurve()
+        return RowCaps(curve.knee(), curve.limit)
 
     def _call(self, run: Run, key: Hashable, rows: int, remaining_s: float) -> Call:
         return Call(

@@ -159,7 +159,9 @@ def _describe(name: str, value: Any, rows: int, dense: bool, digests: Digests) -
             if not dense:
                 # Ragged networks take any lengths; only what must match is compared.
                 return ("ragged", *sorted({_ragged(item) for item in value}, key=repr))
-            return ("row list", type(value))
+            # Rotary positions of all rows are made from one of them (QwenImage's img_shapes).
+            rows_of = {_describe(name, item, rows, dense, digests) for item in value}
+            return ("row list", type(value), *sorted(rows_of, key=repr))
         return (type(value), *(_describe(name, item, rows, dense, digests) for item in value))
     if value is None or isinstance(value, bool | int | float | str | torch.dtype):
         return (type(value), value)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 # Weight of the newest measurement.
 _SMOOTHING = 0.25
-# A larger batch must beat the best smaller one by this share per row to be worth the wait.
-_WORTHWHILE = 0.02
+# Rows are added until one costs this share more than in an endless batch.
+_DEARER = 0.25
 MAX_ROWS = 16
 
 
@@ -62,19 +63,32 @@ class CostCurve:
             per_row = max((last_s - other_s) / (last - other), 0.0)
         return last_s + (rows - last) * per_row
 
-    def row_cap(self) -> int:
-        """Return the rows at which one more row no longer makes rows cheaper by 2 %.
+    def knee(self) -> int:
+        """Return the rows at which a row costs 25 % more than in an endless batch.
 
-        Where nothing is known, or only one point, that is the limit: batching is then an
+        From the line a + b * rows through the points: single measurements are noisy on a busy
+        machine. Where nothing is known, or only one point, it is the limit: sharing is then an
         experiment whose outcome is observed.
         """
-        best_rows, best = 0, float("inf")
-        for rows, seconds in sorted(self._seconds.items()):
-            if rows <= self.limit and seconds / rows < best * (1 - _WORTHWHILE):
-                best_rows, best = rows, seconds / rows
-        if len(self._seconds) < 2 or best_rows == 0:
+        if len(self._seconds) < 2:
             return self.limit
-        return best_rows
+        base, per_row = self._line()
+        if per_row <= 0:
+            return self.limit
+        return max(1, min(self.limit, math.ceil(base / (_DEARER * per_row))))
+
+    def _line(self) -> tuple[float, float]:
+        """Fit a + b * rows with the least relative error; return (a, b)."""
+        # Weighted normal equations; the weights make errors relative.
+        sums = [0.0] * 5
+        for rows, seconds in self._seconds.items():
+            weight = 1 / seconds**2
+            for index, term in enumerate((1, rows, rows * rows, seconds, rows * seconds)):
+                sums[index] += weight * term
+        ones, first, second, value, mixed = sums
+        determinant = ones * second - first * first
+        per_row = (ones * mixed - first * value) / determinant
+        return (value - per_row * first) / ones, per_row
 
     @staticmethod
     def _check(rows: int, seconds: float) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from engine.errors import InvalidRequest
-from engine.registry import MIN_SIDE, ModelSpec
+from engine.families import MIN_SIDE
+from engine.registry import ModelSpec
 
 # Source around the mask that is shown to the model, as a share of the mask's longer side.
 _CONTEXT = 0.5

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.admission import Admission
+from engine.description import describe
 from engine.errors import EngineClosed
 from engine.jobs import Job, Subscription
 from engine.plan import check_request, work_units
-from engine.registry import ModelSpec, describe, find_model
+from engine.registry import ModelSpec, find_model
 from engine.request import Done, ImageEvent, ImageRequest
 from engine.stats import Health
 from engine.worker import Worker, WorkerSettings

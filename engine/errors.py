@@ -72,6 +72,19 @@ class DeadlineExceeded(EngineError):
     retryable = True
 
 
+class RemoteRefused(EngineError):
+    """Say why a remote server does not serve us, and which setting to look at."""
+
+    code = "remote_refused"
+
+
+class RemoteUnavailable(EngineError):
+    """Say that a remote server cannot be reached, fails, or takes too long."""
+
+    code = "remote_unavailable"
+    retryable = True
+
+
 class EngineClosed(EngineError):
     """Say that the engine has been closed."""
 

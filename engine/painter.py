@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Completer = Callable[[str], tuple[str, tuple[str, ...]]]
-# What text encoders are given at most, whatever their tokenizer would take.
-_MAX_TOKENS = 512
 # Runs of one request that are under way at a time; more would only hold memory.
 _MAX_RUNS = 8
 
@@ -104,8 +102,12 @@ class Painter:
         def paint_one(index: int) -> Image.Image:
             # The computing thread has the cores; this one only pushes numbers around.
             torch.set_num_threads(1)
-            with torch.inference_mode(), runs[index]:
-                return self._paint_one(request, plan, prompt, request.seeds[index], runs[index])
+            before = time.thread_time()
+            try:
+                with torch.inference_mode(), runs[index]:
+                    return self._paint_one(request, plan, prompt, request.seeds[index], runs[index])
+            finally:
+                self._coalescer.stats.spent("overhead", time.thread_time() - before)
 
         if len(runs) == 1:
             return [paint_one(0)]
@@ -144,10 +146,11 @@ class Painter:
     def _cut_prompt(self, prompt: str) -> tuple[str, ...]:
         """Warn if no text encoder can take the whole prompt."""
         over = []
+        most = self._loaded.source.spec.family.prompt_tokens
         for name in ("tokenizer", "tokenizer_2", "tokenizer_3"):
             tokenizer = getattr(self._loaded.base, name, None)
             if tokenizer is not None:
-                limit = min(int(tokenizer.model_max_length), _MAX_TOKENS)
+                limit = min(int(tokenizer.model_max_length), most)
                 count = len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
                 over.append((count - limit, count, limit))
         if not over or min(over)[0] <= 0:

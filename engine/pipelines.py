@@ -63,7 +63,7 @@ class LoadedModel:
             UnsupportedMode: if this model has no such pipeline.
         """
         spec = self.source.spec
-        class_name = spec.family.classes.get(mode)
+        class_name = spec.family.class_for(mode)
         if class_name is None:
             raise UnsupportedMode(
                 f"Model '{spec.name}' does not do {mode}.",
@@ -172,6 +172,7 @@ def load_model(
     """
     from transformers.utils import logging as transformers_logging
 
+    from engine.processors import substitutes
     from engine.text import EmbeddingCache
 
     # Bars and advice of every load and request would flood the server's log, whose lines are JSON;
@@ -208,12 +209,15 @@ def load_model(
             local_files_only=True,
             variant=source.variant,
             low_cpu_mem_usage=is_accelerate_available(),
+            **substitutes(source.folder),
         )
         base.to(device)
         for name, component in base.components.items():
             if isinstance(component, torch.nn.Module):
                 component.eval().requires_grad_(False)
-                if name in ("unet", "vae"):
+                # Only images have such a layout, not the video autoencoder of Qwen-Image.
+                flat = all(weight.ndim <= 4 for weight in component.parameters())
+                if name in ("unet", "vae") and flat:
                     # Module.to's type stubs know no memory_format.
                     torch.nn.Module.to(component, memory_format=torch.channels_last)  # type: ignore[call-overload]
     except EngineError:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidRequest
-from engine.registry import MAX_SIDE, MIN_SIDE, ModelSpec
+from engine.families import MAX_SIDE, MIN_SIDE
+from engine.registry import ModelSpec
 from engine.request import ImageRequest, SamplingParams
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def work_units(request: ImageRequest, spec: ModelSpec) -> float:
     share = 1.0
     if request.image is not None:
         share = params.strength or (1.0 if request.mask is not None else spec.strength or 1.0)
-    rows = 2 if guidance > 1 else 1
+    rows = 2 if guidance > 1 and spec.family.guidance_doubles else 1
     return pixels * max(1.0, steps * share) * rows * len(request.seeds)
 
 
@@ -195,7 +196,16 @@ def _resolve_params(
         elif guidance <= 1:
             warnings += ("A negative prompt works with a guidance scale above 1 only.",)
     strength = given.strength
-    if request.image is not None and strength is None:
+    by_reference = spec.family.reference_argument is not None and (
+        request.mode == "edit"
+        or (request.mode == "image-to-image" and spec.family.cond_strength_class is None)
+    )
+    if strength is not None and by_reference:
+        raise InvalidRequest(
+            f"Model '{spec.name}' takes the picture as a reference and knows no strength.",
+            hint="Leave strength unset, or say in the prompt how much to change.",
+        )
+    if request.image is not None and strength is None and not by_reference:
         strength = 1.0 if request.mask is not None else spec.strength
     if strength is not None and int(steps * strength) < 1:
         # Fewer than one step would return the source as it is.

@@ -52,7 +52,7 @@ class LatentPreview:
         if self._map is None:
             try:
                 self._map = alone("encode", self._fit)
-            except (RuntimeError, ValueError, AttributeError) as error:
+            except (RuntimeError, ValueError, AttributeError, KeyError) as error:
                 logger.warning("no previews for this model: %s", error)
                 self._failed = True
                 return None

@@ -2,7 +2,9 @@
 
 Policy: shortest remaining work first, `interactive` before `batch`, and aging: a call that has
 waited longer than its class allows is served before all that have not, oldest first. Calls with
-equal keys share a forward, up to the row cap of that key.
+equal keys share a forward: up to the key's knee, where more rows hardly get cheaper and only delay
+the first; up to its limit if they have about as much left as the first, for whom the time that
+sharing saves comes back.
 """
 
 from __future__ import annotations
@@ -14,6 +16,23 @@ from engine.request import Priority
 
 # A call waits at most this long, plus the forwards that other overdue calls need before it.
 MAX_WAIT_S: dict[Priority, float] = {"interactive": 1.0, "batch": 4.0}
+
+
+# Beyond the knee only runs join that have at most this many times the work left of the first.
+_PEERS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RowCaps:
+    """How many rows a forward should have.
+
+    Attributes:
+        knee: where a row is hardly cheaper in a larger batch.
+        limit: what memory allows; at least the knee.
+    """
+
+    knee: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +62,11 @@ class Scheduler:
     """Keep parked calls and choose groups of them.
 
     Args:
-        row_cap: the most rows a forward of this key should have. A call that alone has more runs
-            alone.
+        row_caps: of a key. A call that alone has more rows runs alone.
     """
 
-    def __init__(self, row_cap: Callable[[Hashable], int]) -> None:
-        self._row_cap = row_cap
+    def __init__(self, row_caps: Callable[[Hashable], RowCaps]) -> None:
+        self._row_caps = row_caps
         self._waiting: dict[int, Call] = {}
         self._holder: int | None = None
 
@@ -108,9 +126,11 @@ class Scheduler:
         first = ranked[0]
         group = [first]
         if first.key is not None:
-            cap = self._row_cap(first.key)
+            caps = self._row_caps(first.key)
             rows = first.rows
             for call in ranked[1:]:
+                peer = call.remaining_s <= _PEERS * first.remaining_s
+                cap = caps.limit if peer else caps.knee
                 if call.key == first.key and rows + call.rows <= cap:
                     group.append(call)
                     rows += call.rows

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from engine.description import describe
 from engine.errors import LicenseNotAccepted, ModelNotLoaded
-from engine.registry import KNOWN_MODELS, ModelSpec, describe, find_model
+from engine.registry import KNOWN_MODELS, ModelSpec, find_model
 
 # Modules of this program that a model folder may name: load_model imports them before diffusers
 # asks for them.
@@ -274,7 +275,7 @@ def _require_license(spec: ModelSpec, accepted: tuple[str, ...]) -> None:
     names = {spec.name.lower(), (known or spec).source.lower()}
     if names.isdisjoint(name.partition("@")[0].lower() for name in accepted):
         raise LicenseNotAccepted(
-            f"The license of '{spec.name}' ({spec.license}) does not allow commercial use.",
+            f"The license of '{spec.name}' restricts commercial use: {spec.license}.",
             hint=f"If you may use it, add '{spec.name}' to accept_license.",
         )
 

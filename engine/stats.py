@@ -32,10 +32,16 @@ class EngineStats:
         with self._lock:
             self._counts[f"{kind}_computations"] += 1
             self._counts[f"{kind}_calls"] += calls
+            self._counts[f"{kind}_rows"] += rows
             # whole microseconds: Counter is one of integers
             self._seconds[kind] += round(seconds * 1e6)
             if kind == "denoise":
                 self._rows[rows] += 1
+
+    def spent(self, name: str, seconds: float) -> None:
+        """Add seconds to `<name>_seconds`; "overhead": CPU time of all but the networks."""
+        with self._lock:
+            self._seconds[name] += round(seconds * 1e6)
 
     def count(self, name: str, by: int = 1) -> None:
         """Count an event such as "text_cache_hits" or "cancelled"."""

@@ -28,12 +28,19 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
     return folder
 
 
+@pytest.fixture(scope="session")
+def cost_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where engines keep measured costs: each model is measured once in a session, not per test."""
+    return tmp_path_factory.mktemp("costs") / "costs.json"
+
+
 @pytest.fixture
-async def open_engine(anyio_backend: str) -> AsyncIterator[OpenEngine]:
+async def open_engine(anyio_backend: str, cost_file: Path) -> AsyncIterator[OpenEngine]:
     """Open engines that are closed after the test, and check that no thread of theirs is left."""
     engines: list[LocalEngine] = []
 
     async def open_one(model: str | Path, **settings: Any) -> LocalEngine:
+        settings = {"cost_file": cost_file} | settings
         engine = LocalEngine(str(model), threads=1, device="cpu", **settings)
         engines.append(engine)
         return engine

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from engine.cost import CostCurve
-from engine.scheduler import MAX_WAIT_S, Call, Scheduler
+from engine.scheduler import MAX_WAIT_S, Call, RowCaps, Scheduler
 
-CAPS = {"small": 2, "large": 8}
+CAPS = {"small": RowCaps(2, 4), "large": RowCaps(8, 12)}
 
 
 def scheduler() -> Scheduler:
@@ -55,11 +55,19 @@ def test_the_run_with_the_least_left_goes_first_and_equal_keys_join_it() -> None
     assert waiting.next_group(0.1) == ()
 
 
-def test_a_group_never_has_more_rows_than_the_cap_but_a_wide_call_runs() -> None:
+def test_peers_join_up_to_the_limit_and_longer_ones_up_to_the_knee() -> None:
     waiting = scheduler()
     for number in range(6):
-        waiting.park(call(number, rows=3))
-    assert ids(waiting.next_group(0.0)) == [0, 1]
+        waiting.park(call(number, rows=3, remaining_s=5.0 + number))
+    assert ids(waiting.next_group(0.0)) == [0, 1, 2, 3], "12 rows"
+    waiting.park(call(7, rows=3, remaining_s=0.5))
+    assert ids(waiting.next_group(0.0)) == [7, 4], "6 rows of 8, not 9 of 12"
+
+
+def test_a_call_with_more_rows_than_the_cap_runs_alone() -> None:
+    waiting = scheduler()
+    for number in range(2):
+        waiting.park(call(number))
     waiting.park(call(9, rows=20, remaining_s=0.0))
     assert ids(waiting.next_group(0.0)) == [9]
 
@@ -154,7 +162,7 @@ class Traffic(RuleBasedStateMachine):
             assert self.waiting.pop(member.call_id) is member, "each exactly once"
         assert len({member.key for member in group}) == 1
         if len(group) > 1:
-            assert sum(member.rows for member in group) <= CAPS[group[0].key]
+            assert sum(member.rows for member in group) <= CAPS[group[0].key].limit
         overdue = [c for c in self.waiting.values() if self._overdue(c) > 0]
         if overdue:
             oldest = max(self._overdue(c) for c in overdue)
@@ -195,12 +203,14 @@ def test_the_cost_of_a_forward_is_interpolated_and_the_knee_is_found() -> None:
     curve = CostCurve({1: 0.04, 2: 0.06, 4: 0.1, 8: 0.2})
     assert curve.seconds(3) == pytest.approx(0.08)
     assert curve.seconds(16) == pytest.approx(0.4)
-    assert curve.row_cap() == 4, "eight rows cost as much per row as four"
+    assert curve.knee() == 4, "eight rows cost about as much per row as four"
     flat = CostCurve({1: 0.1, 2: 0.2, 4: 0.4})
-    assert flat.row_cap() == 1, "where sharing gains nothing, the shortest goes alone"
+    assert flat.knee() == 1, "where sharing gains nothing, the shortest goes alone"
     steep = CostCurve({1: 0.1, 2: 0.101, 8: 0.11})
-    assert steep.row_cap() == 8
-    assert CostCurve().row_cap() == CostCurve().limit
+    assert steep.knee() == steep.limit, "rows are nearly free"
+    noisy = CostCurve({1: 0.055, 2: 0.061, 4: 0.1, 8: 0.2})
+    assert 4 <= noisy.knee() <= 8
+    assert CostCurve().knee() == CostCurve().limit
     with pytest.raises(ValueError, match="cannot be"):
         curve.observe(0, 1.0)
 
