@@ -36,7 +36,9 @@ ENTRY_POINTS = "agent_tools.kb_targets"
 _BUILT_IN = {
     "bedrock": "kb_export.targets.bedrock_place",
     "folder": "kb_export.targets.folder",
+    "pages": "kb_export.targets.pages",
     "s3": "kb_export.targets.s3_place",
+    "webhook": "kb_export.targets.webhook",
 }
 
 
