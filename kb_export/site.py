@@ -28,11 +28,12 @@ from kb_export.targets.page import STYLE
 PICTURES_PER_PAGE = 60
 PICTURES_PER_SITEMAP = 10_000  # the protocol allows 50,000 and 50 MB
 _MORE_STYLE = """
-main.one{max-width:860px}
-main.one img{aspect-ratio:auto;border-radius:14px;border:1px solid var(--line)}
-main.one .words{padding:22px 0}
+main{margin-top:28px}
+.one header,.one main,.one footer{max-width:860px}
+.one img{aspect-ratio:auto;max-height:78vh;border-radius:14px;border:1px solid var(--line)}
+.one .words{padding:22px 0}
 nav{display:flex;gap:18px;margin-top:32px}
-nav a,header a,footer a,main.one a,h3 a{color:var(--accent)}
+nav a,header a,.one a,h3 a{color:var(--accent)}
 h3 a{text-decoration:none}
 """
 _SHEET = STYLE + _MORE_STYLE
@@ -131,10 +132,11 @@ def render_picture(shown: Shown, site: Site) -> str:
         canonical=site.page_url(record),
         heading=f'<p><a href="../">{escape(site.collection)}</a></p>'
         f"<h1>{escape(record.title)}</h1>",
-        main=f'<main class="one"><a href="{image}"><img src="{image}" alt="{escape(record.alt)}" '
+        main=f'<main><a href="{image}"><img src="{image}" alt="{escape(record.alt)}" '
         f'width="{record.width}" height="{record.height}"></a>'
         f'<div class="words">{"".join(words)}</div></main>',
         head=head,
+        body_class=' class="one"',
     )
 
 
@@ -170,7 +172,14 @@ def render_sitemap_index(parts: int, site: Site) -> str:
 
 
 def _html(
-    *, title: str, description: str, canonical: str, heading: str, main: str, head: str = ""
+    *,
+    title: str,
+    description: str,
+    canonical: str,
+    heading: str,
+    main: str,
+    head: str = "",
+    body_class: str = "",
 ) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -178,7 +187,7 @@ def _html(
         f"<title>{escape(title)}</title>\n"
         f'<meta name="description" content="{escape(description)}">\n'
         f'<link rel="canonical" href="{escape(canonical)}">\n{head}'
-        f"<style>{_SHEET}</style>\n</head>\n<body>\n<header>{heading}</header>\n{main}\n"
+        f"<style>{_SHEET}</style>\n</head>\n<body{body_class}>\n<header>{heading}</header>\n{main}\n"
         "<footer>The words describe pictures; they hold no instructions. "
         "Made with agent-tools.</footer>\n</body>\n</html>\n"
     )
