@@ -90,7 +90,7 @@ class Input:
     """A picture of the gallery that a new one was made from.
 
     Attributes:
-        role: "image" or "mask".
+        role: "image", "mask", "sketch" or "reference".
         image_id: its id.
         sha256: of its file.
     """
@@ -98,6 +98,16 @@ class Input:
     role: str
     image_id: str
     sha256: str
+
+
+def open_input(studio: Studio, role: str, image_id: str) -> tuple[Image.Image, Input]:
+    """Open a picture of the gallery that a new one is made from.
+
+    Raises:
+        NotFound: if there is no such picture.
+    """
+    record = studio.gallery.get(image_id)
+    return studio.gallery.open_image(image_id), Input(role, image_id, record.sha256)
 
 
 def seeds_from(seed: int | None, count: int) -> tuple[int, ...]:

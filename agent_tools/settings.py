@@ -55,6 +55,28 @@ class Settings(BaseModel):
     max_queue_s: float = Field(
         default=120, gt=0, description="Seconds of waiting work after which calls get 'busy'."
     )
+    precision: Literal["float32", "bfloat16", "float16"] | None = Field(
+        default=None, description="Number format of the weights; the fastest safe one if unset."
+    )
+    quantization: (
+        Literal["bitsandbytes-4bit", "bitsandbytes-8bit", "torchao-int8", "torchao-float8"] | None
+    ) = Field(
+        default=None, description="Packing of the denoiser's weights; needs the package it names."
+    )
+    offload: Literal["stages", "model", "group"] | None = Field(
+        default=None,
+        description="Move networks off the device when they do not compute: 'stages' still shares "
+        "forwards; 'model' and 'group' are diffusers' own, one request at a time.",
+    )
+    attention: str | None = Field(
+        default=None, description="diffusers attention backend, such as 'native' or 'flash'."
+    )
+    compile: bool = Field(
+        default=False, description="Compile the denoiser's repeated blocks (CUDA only)."
+    )
+    backend: Literal["torch", "openvino"] = Field(
+        default="torch", description="What computes the denoiser; openvino needs its extra."
+    )
     exact_replay: bool = Field(
         default=True,
         description="Paint so that replay gives the same bytes at any load. Off: requests share "
@@ -63,6 +85,16 @@ class Settings(BaseModel):
     )
     accept_license: tuple[str, ...] = Field(
         default=(), description="Models whose non-commercial license you have accepted."
+    )
+    controlnet: str | None = Field(
+        default=None,
+        description="ControlNet that lets the model follow line drawings: a folder or a hub id "
+        "(id@revision) made for this model's family.",
+    )
+    upscaler: str | None = Field(
+        default=None,
+        description="Network that enlarges pictures: a folder or hub id (id@revision) of a "
+        "diffusers upscale pipeline, or a .safetensors file (extra [spandrel]).",
     )
     engine: str | None = Field(
         default=None,

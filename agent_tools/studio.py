@@ -127,6 +127,7 @@ def open_engine(settings: Settings) -> Engine:
         )
     from agent_tools.settings import cost_file
     from engine.engine import LocalEngine
+    from engine.options import ModelOptions
 
     return LocalEngine(
         settings.model,
@@ -135,6 +136,16 @@ def open_engine(settings: Settings) -> Engine:
         threads=settings.threads,
         accept_license=settings.accept_license,
         cost_file=cost_file(),
+        controlnet=settings.controlnet,
+        upscaler=settings.upscaler,
+        options=ModelOptions(
+            precision=settings.precision,
+            quantization=settings.quantization,
+            offload=settings.offload,
+            attention=settings.attention,
+            compile=settings.compile,
+            backend=settings.backend,
+        ),
     )
 
 

@@ -67,8 +67,8 @@ class Admission:
         """Take a request in; join it to the same one if that is in already.
 
         Args:
-            request: checked by `engine.plan.check_request`.
-            units: its size, from `engine.plan.work_units`.
+            request: checked by `engine.checks.check_request`.
+            units: its size, from `engine.pricing.work_units`.
 
         Raises:
             Busy: if too much work is outstanding, in all or for this caller.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from engine.calls import call_arguments
+from engine.calls import painting_call
 from engine.coalescer import Coalescer
 from engine.collate import Arguments, Digests, NotJoinable, join, signature
 from engine.cost import CostCurve
@@ -63,10 +63,12 @@ def calibrate(loaded: LoadedModel, coalescer: Coalescer, file: Path | None) -> f
         with torch.inference_mode():
             module, arguments = _first_forward(loaded, request)
             described = signature(id(module), *arguments, Digests())
-            name = _name(loaded, coalescer.threads, described.key)
+            backend = type(coalescer.network(module)).__name__
+            name = _name(loaded, backend, coalescer.threads, described.key)
             curve = _read(file).get(name)
             if curve is None:
-                curve = _measure(module, arguments, described.rows, coalescer.synchronize)
+                network = coalescer.network(module)
+                curve = _measure(network, arguments, described.rows, coalescer.synchronize)
                 _write(file, name, curve)
     except NotJoinable as reason:
         logger.info("forwards of %s cannot be shared: %s", spec.name, reason)
@@ -104,9 +106,10 @@ class _CapturingStage:
 
 def _first_forward(loaded: LoadedModel, request: ImageRequest) -> tuple[Any, Arguments]:
     stage = _CapturingStage()
-    view = loaded.view(loaded.pipeline("text-to-image"), sampler=None, stage=stage)
-    plan = make_plan(request, loaded.source.spec)
-    arguments = call_arguments(view, request, plan, request.prompt, 0, loaded.source.spec)
+    spec = loaded.source.spec
+    call = painting_call(request, make_plan(request, spec), request.prompt, 0, spec)
+    view = loaded.view(loaded.pipeline(call.class_name), sampler=None, stage=stage)
+    arguments = call.arguments(view)
     with contextlib.suppress(_Captured):
         view(**arguments)
     if stage.call is None:
@@ -136,10 +139,17 @@ def _measure(
     return curve
 
 
-def _name(loaded: LoadedModel, threads: int, key: Any) -> str:
+def _name(loaded: LoadedModel, backend: str, threads: int, key: Any) -> str:
     device = loaded.device
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu x{threads}"
-    parts = (loaded.source.revision, where, str(loaded.dtype), torch.__version__, key[1:])
+    parts = (
+        loaded.source.revision,
+        backend,
+        where,
+        str(loaded.dtype),
+        torch.__version__,
+        key[1:],
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 

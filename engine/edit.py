@@ -10,11 +10,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from engine.errors import InvalidRequest
 from engine.families import MIN_SIDE
 from engine.registry import ModelSpec
+from engine.request import Margins
 
 # Source around the mask that is shown to the model, as a share of the mask's longer side.
 _CONTEXT = 0.5
@@ -127,6 +128,59 @@ def edit_area(size: tuple[int, int], mask: Image.Image | None, spec: ModelSpec) 
     box = (0, 0, width, height)
     if not _fits(size, spec) and mask is not None:
         box = _around(mask.point(lambda value: 255 if value else 0).getbbox() or box, size)
+    return _fitted(box, spec)
+
+
+def extended(
+    source: Image.Image, margins: Margins, mask: Image.Image | None = None
+) -> tuple[Image.Image, Image.Image]:
+    """Return the canvas for outpainting and its mask: 255 = new, 0 = the source, byte for byte.
+
+    With a mask for the source, that part is repainted too. New parts continue the edge colors
+    outward, blurred: a start that a model keeps where it knows nothing better.
+    """
+    pixels = np.pad(
+        np.asarray(source),
+        ((margins.top, margins.bottom), (margins.left, margins.right), (0, 0)),
+        mode="edge",
+    )
+    canvas = Image.fromarray(pixels)
+    corner = (margins.left, margins.top)
+    new = Image.new("L", canvas.size, 255)
+    new.paste(mask or Image.new("L", source.size), corner)
+    canvas.paste(canvas.filter(ImageFilter.GaussianBlur(max(1, max(margins) // 8))))
+    canvas.paste(source, corner)
+    return canvas, new
+
+
+def extension_area(source_size: tuple[int, int], margins: Margins, spec: ModelSpec) -> EditArea:
+    """Choose what the model sees of an extended canvas.
+
+    All of it if the model can take it, or if it grows on opposite or neighboring sides. A strip
+    on one side of a larger source is worked on together with as much of the source beside it as
+    fits unscaled, so that it comes out as sharp as the source.
+    """
+    size = margins.around(source_size)
+    box = [0, 0, *size]
+    grown = [side for side, pixels in enumerate(margins) if pixels]
+    if len(grown) == 1 and not _fits(size, spec):
+        side = grown[0]
+        depth = list(margins)[side]
+        across = size[1] if side % 2 == 0 else size[0]
+        room = across
+        if not spec.fixed_size:
+            multiple = spec.family.multiple
+            room = spec.family.max_pixels // _round_up(across, multiple) // multiple * multiple
+        depth = min(max(3 * depth, depth + _MIN_CONTEXT, room), size[side % 2])
+        if side < 2:
+            box[side + 2] = depth
+        else:
+            box[side - 2] = size[side % 2] - depth
+    return _fitted((box[0], box[1], box[2], box[3]), spec)
+
+
+def _fitted(box: tuple[int, int, int, int], spec: ModelSpec) -> EditArea:
+    """Scale a box to a size that the model can work on."""
     box_size = (box[2] - box[0], box[3] - box[1])
     family = spec.family
     if spec.fixed_size:

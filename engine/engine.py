@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.admission import Admission
+from engine.checks import check_request
 from engine.description import describe
 from engine.errors import EngineClosed
 from engine.jobs import Job, Subscription
-from engine.plan import check_request, work_units
+from engine.options import DEFAULT_OPTIONS, ModelOptions
+from engine.pricing import work_units
 from engine.registry import ModelSpec, find_model
 from engine.request import Done, ImageEvent, ImageRequest
 from engine.stats import Health
+from engine.ways import NO_COMPANIONS
 from engine.worker import Worker, WorkerSettings
 
 
@@ -68,6 +71,9 @@ class LocalEngine:
         threads: int | None = None,
         accept_license: tuple[str, ...] = (),
         cost_file: Path | None = None,
+        controlnet: str | None = None,
+        upscaler: str | None = None,
+        options: ModelOptions = DEFAULT_OPTIONS,
     ) -> None:
         """Remember the settings; load nothing.
 
@@ -81,8 +87,14 @@ class LocalEngine:
             threads: CPU threads; sized from the CPU quota if None.
             accept_license: models whose non-commercial license was accepted.
             cost_file: where the measured cost of forwards is kept between starts.
+            controlnet: a ControlNet for line drawings, folder or "owner/name@commit".
+            upscaler: a network for the second stage: diffusers folder, "owner/name@commit", or
+                a .safetensors file (extra `[spandrel]`).
+            options: how the model is held and computed.
         """
-        self._settings = WorkerSettings(model, device, threads, accept_license, cost_file)
+        self._settings = WorkerSettings(
+            model, device, threads, accept_license, cost_file, controlnet, upscaler, options
+        )
         self._admission = Admission(
             max_queue_s,
             max_running=max_running,
@@ -117,7 +129,10 @@ class LocalEngine:
             EngineError: if the request is wrong or cannot be served; from the iteration.
         """
         check_request(request)
-        job, subscription, queued = self._admission.put(request, work_units(request, self._spec()))
+        worker = self._worker
+        companions = NO_COMPANIONS if worker is None else worker.companions
+        units = work_units(request, self._spec(), companions)
+        job, subscription, queued = self._admission.put(request, units)
         try:
             self._start()
             yield queued

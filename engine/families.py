@@ -1,4 +1,4 @@
-"""Kinds of models: their diffusers classes and how these like to be called. Loads no torch.
+"""Kinds of models: their diffusers classes, and how these like to be called. Loads no torch.
 
 Read from the pipelines of diffusers 0.42: their `__call__`, `check_inputs` and class lists.
 """
@@ -160,6 +160,8 @@ FLUX1_KONTEXT = Family(
     guidance_doubles=False,
     reference_argument="image",
     max_references=1,
+    min_reference_side=16,
+    max_reference_ratio=8.0,
 )
 FLUX2_KLEIN = Family(
     "flux2-klein",

@@ -6,21 +6,23 @@ import concurrent.futures
 import importlib
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 
-from engine.calls import call_arguments
-from engine.coalescer import Coalescer, Run
+from engine.calls import PipelineCall, paint_picture
+from engine.coalescer import Coalescer
 from engine.errors import EngineError, GenerationFailed, ModelNotLoaded, OutOfMemory
 from engine.jobs import Job
 from engine.memory import free_cache, is_out_of_memory
-from engine.plan import Plan, make_plan
+from engine.plan import make_plan
 from engine.preview import LatentPreview
-from engine.request import ImageRequest, ImageResult
+from engine.request import ImageResult
+from engine.runs import STAGES, JobWork, RunStage
 
 if TYPE_CHECKING:
     from engine.pipelines import LoadedModel
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 Completer = Callable[[str], tuple[str, tuple[str, ...]]]
 # Runs of one request that are under way at a time; more would only hold memory.
 _MAX_RUNS = 8
+_Made = TypeVar("_Made")
 
 
 class Painter:
@@ -53,7 +56,7 @@ class Painter:
         depend on their number.
 
         Args:
-            job: its request was checked by `engine.plan.check_request`.
+            job: its request was checked by `engine.checks.check_request`.
 
         Returns:
             The pictures, and seconds of computing.
@@ -63,22 +66,34 @@ class Painter:
         """
         request, spec = job.request, self._loaded.source.spec
         started = time.perf_counter()
-        runs: list[RunStage] = []
         try:
-            plan = make_plan(request, spec)
+            plan = make_plan(request, spec, self._loaded.companions)
             prompt, warnings = request.prompt, plan.warnings
             if self._completer is not None:
                 prompt, more = self._completer(prompt)
                 warnings += tuple(more)
             prepared_s = time.perf_counter() - started
-            runs = [RunStage(self, job, len(request.seeds)) for _ in request.seeds]
-            images = self._paint_all(request, plan, prompt, runs)
-            warnings += runs[0].warnings
+            work = JobWork(job, len(request.seeds) * plan.picture_steps)
+            pictures = [PictureRuns(self, work) for _ in request.seeds]
+            images = self.side_by_side(
+                [
+                    partial(
+                        paint_picture,
+                        request,
+                        plan,
+                        prompt,
+                        seed,
+                        spec,
+                        runs.run,
+                        runs.enlarge,
+                    )
+                    for seed, runs in zip(request.seeds, pictures, strict=True)
+                ]
+            )
         except Exception as error:
             raise self._explain(error) from error
-        timings = {name: max(run.timings[name] for run in runs) for name in runs[0].timings}
+        timings = {name: max(runs.timings[name] for runs in pictures) for name in STAGES}
         timings["text"] += prepared_s
-        shared = sum(run.run.shared_forwards for run in runs)
         result = ImageResult(
             images=tuple(images),
             seeds=request.seeds,
@@ -87,61 +102,71 @@ class Painter:
             params=plan.params,
             timings_s=timings,
             libraries=dict(self._libraries),
-            warnings=tuple(dict.fromkeys(warnings)),
+            warnings=tuple(dict.fromkeys((*warnings, *work.warnings))),
             precision=f"{str(self._loaded.dtype).removeprefix('torch.')} "
             f"on {self._loaded.device.type}",
-            shared_forwards=shared,
+            shared_forwards=work.shared_forwards,
         )
-        return result, sum(run.run.busy_s for run in runs)
+        return result, work.busy_s
 
-    def _paint_all(
-        self, request: ImageRequest, plan: Plan, prompt: str, runs: list[RunStage]
-    ) -> list[Image.Image]:
-        """Paint one picture for each seed, side by side if there are several."""
+    def paint_call(self, call: PipelineCall, work: JobWork) -> tuple[Image.Image, RunStage]:
+        """Run one pipeline; return what it painted and the clock of the run.
 
-        def paint_one(index: int) -> Image.Image:
-            # The computing thread has the cores; this one only pushes numbers around.
-            torch.set_num_threads(1)
-            before = time.thread_time()
-            try:
-                with torch.inference_mode(), runs[index]:
-                    return self._paint_one(request, plan, prompt, request.seeds[index], runs[index])
-            finally:
-                self._coalescer.stats.spent("overhead", time.thread_time() - before)
-
-        if len(runs) == 1:
-            return [paint_one(0)]
-        with concurrent.futures.ThreadPoolExecutor(
-            min(len(runs), _MAX_RUNS), thread_name_prefix="engine-run"
-        ) as pool:
-            pictures = [pool.submit(paint_one, index) for index in range(len(runs))]
-            try:
-                return [picture.result() for picture in pictures]
-            except BaseException:
-                for picture in pictures:
-                    picture.cancel()
-                raise
-
-    def _paint_one(
-        self, request: ImageRequest, plan: Plan, prompt: str, seed: int, stage: RunStage
-    ) -> Image.Image:
-        params, spec = plan.params, self._loaded.source.spec
-        pipeline = self._loaded.pipeline(request.mode, with_strength=params.strength is not None)
-        stage.warnings = stage.alone("text", lambda: self._cut_prompt(prompt))
-        view = self._loaded.view(pipeline, sampler=params.sampler, stage=stage)
-        stage.view, stage.size = view, plan.size
-        stage.run.steps = params.num_inference_steps or 1
-        arguments = call_arguments(view, request, plan, prompt, seed, spec)
-        output = view(**arguments)
+        Raises:
+            EngineError: if it must stop or cannot paint.
+        """
+        loaded = self._loaded.upscaler if call.network == "upscaler" else self._loaded
+        if loaded is None:
+            raise ModelNotLoaded("There is no upscaler.", hint="Set 'upscaler'.")
+        with self._stage(work, call, exclusive=loaded.exclusive) as stage:
+            if loaded is self._loaded:
+                work.warn(stage.alone("text", lambda: self._cut_prompt(call.wanted["prompt"])))
+            view = loaded.view(loaded.pipeline(call.class_name), sampler=call.sampler, stage=stage)
+            stage.view = view
+            output = view(**call.arguments(view))
         if any(getattr(output, "nsfw_content_detected", None) or ()):
             raise GenerationFailed(
                 "The model's own safety checker blocked the picture.",
                 hint="Change the prompt or the seed.",
             )
-        painted = _to_image(np.asarray(output.images)[0], plan.size)
-        if plan.source is None or plan.area is None:
-            return painted
-        return plan.area.leave(painted, plan.source, plan.mask)
+        return _to_image(np.asarray(output.images)[0], call.size), stage
+
+    def enlarge_tile(self, tile: Image.Image, work: JobWork) -> tuple[Image.Image, RunStage]:
+        """Run the plain network of the second stage over one tile."""
+        enlarge = self._loaded.enlarge
+        if enlarge is None:
+            raise ModelNotLoaded("There is no upscale network.", hint="Set 'upscaler'.")
+        with self._stage(work, None, exclusive=False) as stage:
+            return stage.alone("enlarge", lambda: enlarge(tile)), stage
+
+    def _stage(self, work: JobWork, call: PipelineCall | None, *, exclusive: bool) -> RunStage:
+        return RunStage(self._coalescer, self._preview, work, call, exclusive=exclusive)
+
+    def side_by_side(self, tasks: Sequence[Callable[[], _Made]]) -> list[_Made]:
+        """Run tasks on threads of their own, if there are several, and return what they made."""
+
+        def run(task: Callable[[], _Made]) -> _Made:
+            # The computing thread has the cores; this one only pushes numbers around.
+            torch.set_num_threads(1)
+            before = time.thread_time()
+            try:
+                with torch.inference_mode():
+                    return task()
+            finally:
+                self._coalescer.stats.spent("overhead", time.thread_time() - before)
+
+        if len(tasks) == 1:
+            return [run(tasks[0])]
+        with concurrent.futures.ThreadPoolExecutor(
+            min(len(tasks), _MAX_RUNS), thread_name_prefix="engine-run"
+        ) as pool:
+            made = [pool.submit(run, task) for task in tasks]
+            try:
+                return [one.result() for one in made]
+            except BaseException:
+                for one in made:
+                    one.cancel()
+                raise
 
     def _cut_prompt(self, prompt: str) -> tuple[str, ...]:
         """Warn if no text encoder can take the whole prompt."""
@@ -176,71 +201,29 @@ class Painter:
         )
 
 
-class RunStage:
-    """One pipeline call's way to the computing thread, its clock and its step counter.
+class PictureRuns:
+    """The runs of one picture, and the time that each of their stages took."""
 
-    A context manager: the run is known to the coalescer while it is open.
-    """
+    def __init__(self, painter: Painter, work: JobWork) -> None:
+        self.timings = dict.fromkeys(STAGES, 0.0)
+        self._painter, self._work = painter, work
 
-    def __init__(self, painter: Painter, job: Job, runs: int) -> None:
-        self.view: Any = None
-        self.size = (0, 0)
-        self.warnings: tuple[str, ...] = ()
-        self.timings = {"text": 0.0, "denoise": 0.0, "decode": 0.0}
-        self._job, self._runs = job, runs
-        self._coalescer, self._preview = painter._coalescer, painter._preview
-        loaded = painter._loaded
-        self.run = Run(
-            job,
-            shareable=not job.request.deterministic,
-            exclusive=loaded.exclusive,
-            steps=job.request.params.num_inference_steps or loaded.source.spec.steps,
-        )
-        self._started = self._last = 0.0
-        self._first: float | None = None
+    def run(self, calls: Sequence[PipelineCall]) -> list[Image.Image]:
+        """Run pipelines side by side: tiles of equal size share their forwards."""
+        paint = self._painter.paint_call
+        if len(calls) == 1:
+            made = [paint(calls[0], self._work)]
+        else:
+            made = self._painter.side_by_side([partial(paint, call, self._work) for call in calls])
+        for name in STAGES:
+            self.timings[name] += max(stage.timings[name] for _, stage in made)
+        return [picture for picture, _ in made]
 
-    def __enter__(self) -> RunStage:
-        self._started = self._last = time.perf_counter()
-        self._coalescer.begin(self.run)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._coalescer.end(self.run)
-        first = self._last if self._first is None else self._first
-        self.timings["text"] = first - self._started
-        self.timings["denoise"] = self._last - first
-        self.timings["decode"] = time.perf_counter() - self._last
-
-    def forward(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Compute a denoiser's forward on the computing thread."""
-        if self._first is None:
-            self._first = time.perf_counter()
-            self.run.steps = self._total()
-            self._job.expect(self._runs * self.run.steps)
-        return self._coalescer.forward(self.run, module, args, kwargs)
-
-    def alone(self, kind: str, compute: Callable[[], Any]) -> Any:
-        """Run `compute` on the computing thread, by itself."""
-        return self._coalescer.alone(self.run, kind, compute)
-
-    def on_step(self, result: Any) -> None:
-        """Count a step of the sampler."""
-        self.run.done_steps += 1
-        self._last = time.perf_counter()
-        self._job.checkpoint()
-        every = self._job.request.preview_every
-        preview = None
-        if every and (self.run.done_steps % every == 0) and self.run.done_steps < self.run.steps:
-            preview = self._preview.picture(result, self.size, self.alone)
-        self._job.step(preview)
-
-    def _total(self) -> int:
-        """Steps of this run; with `strength` the sampler's first ones are skipped."""
-        known = self.view.__dict__.get("_num_timesteps")
-        if isinstance(known, int):
-            return known
-        scheduler = self.view.scheduler
-        return len(scheduler.timesteps) - (getattr(scheduler, "begin_index", None) or 0)
+    def enlarge(self, tile: Image.Image) -> Image.Image:
+        """Run the plain network of the second stage."""
+        picture, stage = self._painter.enlarge_tile(tile, self._work)
+        self.timings["decode"] += stage.timings["decode"]
+        return picture
 
 
 def _to_image(pixels: np.ndarray[Any, Any], size: tuple[int, int]) -> Image.Image:

@@ -12,21 +12,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.errors import EngineError, ModelNotLoaded, UnsupportedMode
-from engine.registry import models_serving
+from engine.errors import EngineError, ModelNotLoaded
+from engine.options import DEFAULT_OPTIONS, ModelOptions, place, quantization_config
 from engine.samplers import new_scheduler
 from engine.sources import OWN_MODULES
+from engine.ways import NO_COMPANIONS, Companions
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
-    from engine.request import Mode
     from engine.sources import Source
     from engine.stats import EngineStats
     from engine.text import EmbeddingCache
 
 logger = logging.getLogger(__name__)
-DENOISERS = ("unet", "transformer", "controlnet")
+DENOISERS = ("unet", "transformer")
+CONTROLNET = "controlnet"
 
 
 @dataclass(slots=True)
@@ -40,6 +42,10 @@ class LoadedModel:
         dtype: number format of the weights.
         embeddings: prompts that were encoded already.
         exclusive: whether its networks keep state between forwards, so that runs must not mix.
+        companions: what was loaded beside it.
+        extras: components that sibling pipelines take and `base` has not, by name.
+        upscaler: the second stage's own diffusers model, or None.
+        enlarge: the second stage's plain network, or None.
     """
 
     source: Source
@@ -48,31 +54,17 @@ class LoadedModel:
     dtype: torch.dtype
     embeddings: EmbeddingCache
     exclusive: bool = False
+    companions: Companions = NO_COMPANIONS
+    extras: dict[str, Any] = field(default_factory=dict)
+    upscaler: LoadedModel | None = None
+    enlarge: Callable[[Image.Image], Image.Image] | None = None
     _by_class: dict[str, Any] = field(default_factory=dict)
     _offloaded: bool = False
 
-    def pipeline(self, mode: Mode, *, with_strength: bool = True) -> Any:
-        """Return the shared pipeline that serves `mode`.
-
-        Args:
-            mode: what is asked for.
-            with_strength: whether image-to-image starts from the noised source; else the source
-                is a reference, where the family knows such a thing.
-
-        Raises:
-            UnsupportedMode: if this model has no such pipeline.
-        """
-        spec = self.source.spec
-        class_name = spec.family.class_for(mode)
-        if class_name is None:
-            raise UnsupportedMode(
-                f"Model '{spec.name}' does not do {mode}.",
-                hint=f"Models that do: {', '.join(models_serving(mode))}.",
-            )
-        if mode == "image-to-image" and with_strength and spec.family.cond_strength_class:
-            class_name = spec.family.cond_strength_class
+    def pipeline(self, class_name: str) -> Any:
+        """Return the shared pipeline of a diffusers class."""
         if class_name not in self._by_class:
-            self._by_class[class_name] = _sibling(self.base, class_name)
+            self._by_class[class_name] = _sibling(self.base, class_name, self.extras)
         return self._by_class[class_name]
 
     def view(self, pipeline: Any, *, sampler: str | None, stage: Stage) -> Any:
@@ -107,6 +99,9 @@ class LoadedModel:
             inner = pipeline.__dict__.get(name)
             if inner is not None:
                 view.__dict__[name] = DenoiserProxy(inner, self.device, stage.forward)
+        controlnet = pipeline.__dict__.get(CONTROLNET)
+        if controlnet is not None:
+            view.__dict__[CONTROLNET] = _guided_through(controlnet, stage.forward)
         if pipeline.__dict__.get("vae") is not None:
             view.__dict__["vae"] = AutoencoderProxy(pipeline.vae, self.device, stage.alone)
         if hasattr(view, "encode_prompt"):
@@ -124,7 +119,7 @@ class LoadedModel:
             return
         import torch
 
-        for name, component in self.base.components.items():
+        for name, component in {**self.base.components, **self.extras}.items():
             if isinstance(component, torch.nn.Module):
                 here = _kind_of(name) == kind
                 component.to(self.device if here else torch.device("cpu"))
@@ -137,7 +132,7 @@ class LoadedModel:
         """
         if self._offloaded or self.device.type == "cpu":
             return False
-        logger.warning("out of memory: from now on networks leave the device between stages")
+        logger.warning("from now on networks leave the device between stages")
         self._offloaded = True
         return True
 
@@ -157,13 +152,17 @@ class Stage(Protocol):
 
 def _kind_of(component: str) -> str:
     """Return the kind of computation that a pipeline's component takes part in."""
-    if component in DENOISERS:
+    if component in (*DENOISERS, CONTROLNET):
         return "denoise"
     return "decode" if component == "vae" else "text"
 
 
 def load_model(
-    source: Source, device: torch.device, dtype: torch.dtype, stats: EngineStats
+    source: Source,
+    device: torch.device,
+    dtype: torch.dtype,
+    stats: EngineStats,
+    options: ModelOptions = DEFAULT_OPTIONS,
 ) -> LoadedModel:
     """Read a checked folder into memory.
 
@@ -209,9 +208,11 @@ def load_model(
             local_files_only=True,
             variant=source.variant,
             low_cpu_mem_usage=is_accelerate_available(),
+            **_quantization(pipeline_class, device, dtype, options),
             **substitutes(source.folder),
         )
-        base.to(device)
+        denoisers = [name for name in DENOISERS if getattr(base, name, None) is not None]
+        place(base, device, options, denoisers)
         for name, component in base.components.items():
             if isinstance(component, torch.nn.Module):
                 component.eval().requires_grad_(False)
@@ -235,11 +236,37 @@ def load_model(
         vae.to(torch.float32)
     base.set_progress_bar_config(disable=True)
     loaded = LoadedModel(source, base, device, dtype, EmbeddingCache(stats))
+    loaded.exclusive = options.exclusive
     loaded._by_class[class_name] = base
+    if options.offload == "stages":
+        loaded.offload()
     return loaded
 
 
-def _sibling(base: Any, class_name: str) -> Any:
+def _quantization(
+    pipeline_class: Any, device: torch.device, dtype: torch.dtype, options: ModelOptions
+) -> dict[str, Any]:
+    """Return what from_pretrained must be told to pack the denoiser's weights."""
+    if options.quantization is None:
+        return {}
+    components, _ = pipeline_class._get_signature_keys(pipeline_class)
+    denoisers = [name for name in DENOISERS if name in components]
+    return {
+        "quantization_config": quantization_config(options.quantization, denoisers, device, dtype)
+    }
+
+
+def _guided_through(controlnet: Any, forward: Callable[..., Any]) -> Any:
+    """Return a copy of a ControlNet that shares its weights and computes by way of `forward`.
+
+    Not a proxy: pipelines ask whether it is an instance of ControlNetModel.
+    """
+    guide = copy.copy(controlnet)
+    guide.forward = lambda *args, **kwargs: forward(controlnet, args, kwargs)
+    return guide
+
+
+def _sibling(base: Any, class_name: str, extras: dict[str, Any]) -> Any:
     """Build another pipeline class around the same components.
 
     `DiffusionPipeline.from_pipe` is not used: without an explicit dtype it casts the shared
@@ -250,7 +277,7 @@ def _sibling(base: Any, class_name: str) -> Any:
     pipeline_class = getattr(diffusers, class_name)
     components, options = pipeline_class._get_signature_keys(pipeline_class)
     sibling = pipeline_class(
-        **{name: getattr(base, name, None) for name in components},
+        **{name: extras.get(name, getattr(base, name, None)) for name in components},
         **{name: base.config[name] for name in options if name in base.config},
     )
     sibling.set_progress_bar_config(disable=True)

@@ -28,15 +28,18 @@ class PictureProcessor(Qwen2VLProcessor):  # type: ignore[misc]
 
 
 def substitutes(folder: Path) -> dict[str, Any]:
-    """Return the components of a checked model folder that are to be made here, by name."""
+    """Return the components of a checked model folder that are not to be loaded, by name.
+
+    None for those that the folder leaves out: diffusers asks for it even where the pipeline does
+    without (Stable Diffusion 3 without T5).
+    """
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    parts: dict[str, Any] = {name: None for name, what in index.items() if what == [None, None]}
     named = index.get("processor") == ["transformers", "Qwen2VLProcessor"]
-    if not named or importlib.util.find_spec("torchvision") is not None:
-        return {}
-    place = folder / "processor"
-    return {
-        "processor": PictureProcessor(
+    if named and importlib.util.find_spec("torchvision") is None:
+        place = folder / "processor"
+        parts["processor"] = PictureProcessor(
             Qwen2VLImageProcessorPil.from_pretrained(place, local_files_only=True),
             AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False),
         )
-    }
+    return parts

@@ -107,6 +107,8 @@ def explain(
         return RemoteRefused(f"{server} refuses us: {words}", hint=_KEY_HINT)
     if 300 <= status < 400:
         return RemoteRefused(f"{server} sends us to another address.", hint=ADDRESS_HINT)
+    if status == 400 and (said.code == "model_not_found" or "model mismatch" in words.lower()):
+        return RemoteRefused(f"{server}: {words}", hint="Check AGENT_TOOLS_ENGINE_MODEL.")
     if status in (404, 405, 501):
         if editing and "model" not in words.lower():
             return UnsupportedMode(

@@ -136,7 +136,8 @@ class RemotePainting:
             fields = self._fields(indices)
             try:
                 path = EDITS if self._uploads else GENERATIONS
-                return await self._session.paint(Call(path, fields, self._uploads), on_partial)
+                files = tuple(file for file in self._uploads if self._keys.takes(file[0]))
+                return await self._session.paint(Call(path, fields, files), on_partial)
             except KeysRefused as refusal:
                 self._keys.refuse(refusal)
 
@@ -179,6 +180,8 @@ class RemotePainting:
         files = [(name, encode_png(picture)) for picture in uploads]
         if self._plan.upload_mask is not None:
             files.append(("mask", encode_mask(self._plan.upload_mask)))
+            # vLLM-Omni's name for it, and its convention: white = repaint.
+            files.append(("mask_image", encode_png(self._plan.upload_mask)))
         return tuple(files)
 
     def _finish(self, data: bytes) -> tuple[Image.Image, tuple[str, ...]]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.checks import check_request
 from engine.errors import GenerationFailed, InvalidRequest, UnsupportedMode
 from engine.families import MAX_SIDE, Family
-from engine.plan import MAX_SOURCE_PIXELS, MAX_SOURCE_SIDE, check_request
 from engine.registry import ModelSpec
-from engine.request import ImageRequest, Margins
+from engine.request import ImageRequest
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from engine.edit import EditArea
 
-MAX_REFERENCES = 16
 # Both sides a multiple of 16: what the API asks for and what every latent model can paint.
 _GRID = 16
 # Sources are shown at a size that models of today paint well, and come back at their own.
@@ -90,13 +89,6 @@ def check_remote_request(request: ImageRequest) -> None:
                 f"A remote engine cannot {what}: the Images API has no field for it.",
                 hint="Leave it out, or unset AGENT_TOOLS_ENGINE to paint in this process.",
             )
-    if request.extend is not None and request.image is None:
-        raise InvalidRequest("extend needs a source picture.", hint="Send image with extend.")
-    if len(request.references) > MAX_REFERENCES:
-        raise InvalidRequest(
-            f"{len(request.references)} references were given.",
-            hint=f"At most {MAX_REFERENCES} are taken.",
-        )
 
 
 def make_remote_plan(request: ImageRequest) -> RemotePlan:
@@ -105,7 +97,7 @@ def make_remote_plan(request: ImageRequest) -> RemotePlan:
     Raises:
         InvalidRequest: if the request contradicts itself.
     """
-    from engine.edit import flatten
+    from engine.edit import extended, flatten
 
     references = tuple(flatten(picture)[0] for picture in request.references)
     if request.image is None:
@@ -115,7 +107,7 @@ def make_remote_plan(request: ImageRequest) -> RemotePlan:
     source, warnings = flatten(request.image)
     mask = _checked_mask(request, source)
     if request.extend is not None:
-        source, mask = _extended(source, mask, request.extend)
+        source, mask = extended(source, request.extend, mask)
     elif mask is None:
         source, more = _resized(source, request.width, request.height)
         warnings += more
@@ -156,30 +148,6 @@ def _checked_mask(request: ImageRequest, source: Image.Image) -> Image.Image | N
             hint="Leave width and height unset.",
         )
     return None if request.mask is None else check_mask(request.mask, source.size)
-
-
-def _extended(
-    source: Image.Image, mask: Image.Image | None, margins: Margins
-) -> tuple[Image.Image, Image.Image]:
-    """Return the larger picture, its border repeated outwards, and the mask of what is new."""
-    import numpy as np
-    from PIL import Image
-
-    sides = (margins.left, margins.top, margins.right, margins.bottom)
-    width, height = source.width + sides[0] + sides[2], source.height + sides[1] + sides[3]
-    if min(sides) < 0 or max(sides) < 1:
-        raise InvalidRequest(
-            f"extend is {sides}.", hint="Give pixels to add, 0 or more a side, 1 on one of them."
-        )
-    if max(width, height) > MAX_SOURCE_SIDE or width * height > MAX_SOURCE_PIXELS:
-        raise InvalidRequest(
-            f"The extended picture would have {width}x{height} pixels.",
-            hint=f"At most {MAX_SOURCE_SIDE} a side and {MAX_SOURCE_PIXELS} in all.",
-        )
-    rows, columns = (sides[1], sides[3]), (sides[0], sides[2])
-    canvas = Image.fromarray(np.pad(np.asarray(source), (rows, columns, (0, 0)), mode="edge"))
-    kept = np.zeros((source.height, source.width), np.uint8) if mask is None else np.asarray(mask)
-    return canvas, Image.fromarray(np.pad(kept, (rows, columns), constant_values=255))
 
 
 def _resized(

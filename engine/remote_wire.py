@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 GENERATIONS = "images/generations"
 EDITS = "images/edits"
 # Keys that not every server takes. Without the first ones a picture comes out differently.
-EXTRA_KEYS = ("seed", "negative_prompt", "num_inference_steps", "guidance_scale", "strength")
+EXTRA_KEYS = (
+    *("seed", "negative_prompt", "num_inference_steps", "guidance_scale", "strength"),
+    "mask_image",
+)
 FORM_KEYS = ("response_format", "output_format")
 STREAM_KEYS = ("stream", "partial_images")
 OPTIONAL_KEYS = frozenset({*EXTRA_KEYS, *FORM_KEYS, *STREAM_KEYS})
@@ -59,14 +62,14 @@ class Call:
     @property
     def optional(self) -> frozenset[str]:
         """The keys in this body that a server may refuse."""
-        return OPTIONAL_KEYS & self.fields.keys()
+        return OPTIONAL_KEYS & {*self.fields, *(name for name, _ in self.files)}
 
     def content(self) -> dict[str, Any]:
         """Return the body as keyword arguments of an httpx request."""
         if self.path == GENERATIONS:
             return {"json": dict(self.fields)}
         form = {key: _form_value(value) for key, value in self.fields.items()}
-        files = [(name, (f"{name[:5]}.png", data, "image/png")) for name, data in self.files]
+        files = [(name, ("picture.png", data, "image/png")) for name, data in self.files]
         return {"data": form, "files": files}
 
 

@@ -6,6 +6,7 @@ Pictures travel as PIL images; they are imported for types only.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -50,6 +51,14 @@ class Margins:
     right: int = 0
     bottom: int = 0
 
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over left, top, right, bottom."""
+        return iter((self.left, self.top, self.right, self.bottom))
+
+    def around(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the width and height of a picture of `size` with these margins."""
+        return size[0] + self.left + self.right, size[1] + self.top + self.bottom
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
@@ -73,7 +82,8 @@ class ImageRequest:
         sketch: a line drawing that says where things are.
         references: pictures of what must be recognized in the result; edit models only.
         upscale: factor by which `image`, or with `refine` the painted picture, grows: 2 or 4.
-        refine: paint, then run the second stage over the result, in one request.
+        refine: paint, then run the second stage over the result, in one request; by a factor of 2
+            if `upscale` is None.
         deterministic: never share a forward with other requests: same bytes on every run.
         priority: "interactive" requests go before "batch" ones.
         deadline_s: seconds from submission after which the result is worth nothing.

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.admission import Admission
+from engine.companions import load_companions, open_controlnet, open_upscaler
 from engine.devices import pick_device, pick_dtype, thread_count
 from engine.errors import EngineClosed, EngineError, GenerationFailed, ModelNotLoaded
 from engine.jobs import Job
+from engine.options import DEFAULT_OPTIONS, ModelOptions
 from engine.registry import ModelSpec
 from engine.request import Done
 from engine.sources import open_source
 from engine.stats import EngineStats, Health
+from engine.ways import NO_COMPANIONS
 
 if TYPE_CHECKING:
     from engine.coalescer import Coalescer
@@ -37,6 +40,9 @@ class WorkerSettings:
     threads: int | None
     accept_license: tuple[str, ...]
     cost_file: Path | None
+    controlnet: str | None = None
+    upscaler: str | None = None
+    options: ModelOptions = DEFAULT_OPTIONS
 
 
 class Worker:
@@ -46,12 +52,14 @@ class Worker:
         loaded: resolves to the model's spec, or to the error that ended the worker.
         ended: resolves when the thread has nothing left to do.
         thread: the thread, not started yet.
+        companions: what was loaded beside the model; nothing before `loaded` is resolved.
     """
 
     def __init__(self, settings: WorkerSettings, admission: Admission) -> None:
         self.loaded: concurrent.futures.Future[ModelSpec] = concurrent.futures.Future()
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.thread = threading.Thread(target=self._main, name="engine-worker", daemon=True)
+        self.companions = NO_COMPANIONS
         self._settings = settings
         self._admission = admission
         self._coalescer: Coalescer | None = None
@@ -117,6 +125,11 @@ class Worker:
         settings = self._settings
         try:
             source = open_source(settings.model, settings.accept_license)
+            controlnet = upscaler = None
+            if settings.controlnet is not None:
+                controlnet = open_controlnet(settings.controlnet, source.spec)
+            if settings.upscaler is not None:
+                upscaler = open_upscaler(settings.upscaler, settings.accept_license)
             if self._admission.closed:
                 raise EngineClosed("The engine was closed.", hint="Make a new one.")
             import torch
@@ -133,9 +146,10 @@ class Worker:
             torch.set_num_threads(threads)
             torch.get_num_threads()
             device = pick_device(settings.device)
-            dtype = pick_dtype(device)
+            dtype = pick_dtype(device, settings.options.precision)
             stats = EngineStats()
-            loaded = load_model(source, device, dtype, stats)
+            loaded = load_model(source, device, dtype, stats, settings.options)
+            load_companions(loaded, controlnet, upscaler, stats)
             coalescer = Coalescer(
                 device,
                 threads,
@@ -144,12 +158,20 @@ class Worker:
                 prepare=loaded.prepare,
                 recover=MemoryLadder(loaded).recover,
             )
+            if settings.options.backend == "openvino":
+                from engine.openvino import OpenVinoDenoiser
+
+                kept = None if settings.cost_file is None else settings.cost_file.parent
+                unet = getattr(loaded.base, "unet", None)
+                denoiser = OpenVinoDenoiser(unet, source.revision, threads, kept)
+                coalescer.replace_network(unet, denoiser)
             self._painter = Painter(loaded, coalescer)
             loaded_s = time.perf_counter() - started
             unit_s = calibrate(loaded, coalescer, settings.cost_file)
             if unit_s is not None:
                 self._admission.learn(unit_s)
             self._coalescer = coalescer
+            self.companions = loaded.companions
         except Exception as error:
             ours = _without_frames(error) if isinstance(error, EngineError) else None
             if ours is None:

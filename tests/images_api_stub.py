@@ -25,7 +25,7 @@ import uvicorn
 from PIL import Image, ImageOps
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -114,7 +114,9 @@ class ImagesApi:
                 Route("/v1/images/generations", self._generations, methods=["POST"]),
                 Route("/v1/images/edits", self._edits, methods=["POST"]),
                 Route("/v1/images/{name}/content", self._content, methods=["GET"]),
-            ]
+            ],
+            # a client that hangs up while it sends: nobody is left to answer
+            exception_handlers={ClientDisconnect: lambda *_: Response(status_code=499)},
         )
 
     async def _models(self, request: Request) -> Response:
@@ -202,7 +204,8 @@ class ImagesApi:
 
     def _check(self, fields: dict[str, Any], files: list[tuple[str, Image.Image]]) -> None:
         openai = self.dialect == "openai"
-        unknown = [key for key in fields if key not in _OPENAI_KEYS]
+        names = [name.removesuffix("[]") for name, _ in files]
+        unknown = [key for key in (*fields, *names) if key not in _OPENAI_KEYS]
         if openai and unknown:
             raise _openai(f"Unknown parameter: '{unknown[0]}'.", unknown[0], "unknown_parameter")
         assert isinstance(fields["prompt"], str) and isinstance(fields["model"], str)
@@ -216,12 +219,16 @@ class ImagesApi:
             raise Refusal(422, {"detail": [{**said, "msg": "Input should be at most 20"}]})
         if not openai and files and fields.get("stream"):
             raise Refusal(400, {"detail": "stream=true is only supported by multi-stage models."})
-        names = [name for name, _ in files if name != "mask"]
+        names = [name for name, _ in files if not name.startswith("mask")]
         assert names in ([], ["image"]) or (len(names) > 1 and set(names) == {"image[]"})
         masks = [picture for name, picture in files if name == "mask"]
         assert len(masks) <= 1
         for mask in masks:
             assert mask.mode == "RGBA" and mask.size == files[0][1].size
+        for mask in (picture for name, picture in files if name == "mask_image"):
+            assert mask.mode == "L" and mask.size == files[0][1].size
+        if not openai and self.models and fields["model"] not in self.models:
+            raise Refusal(400, {"detail": f"Model mismatch: not '{fields['model']}'."})
 
     def _picture(self, call: Received, number: int) -> Image.Image:
         """Paint something that depends on what a real model's picture depends on."""

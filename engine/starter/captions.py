@@ -256,6 +256,12 @@ def complete(prompt: str) -> tuple[str, tuple[str, ...]]:
         The caption and warnings: words the model cannot draw, or that it knows no such thing.
     """
     parsed = parse(prompt)
+    if (
+        parsed.domain == "unknown"
+        and "background" in parsed.attributes
+        and not parsed.unknown_words
+    ):
+        return f"a {parsed.attributes['background']} background", ()
     if parsed.domain == "unknown":
         return prompt, (
             f"The starter model draws {', '.join(words.KINDS)} and avatars of people; it knows "

@@ -149,19 +149,17 @@ async def test_one_bad_request_never_breaks_the_batch_it_shared(
     # The bad one's forwards are known by what only they hold: latents that are not a number.
     good = [request(number, 5) for number in range(3)]
     clean = await together(engine, good)
-    from engine import calls
+    from engine.calls import PipelineCall
 
-    original = calls.call_arguments
+    original = PipelineCall.arguments
 
-    def poisoned(view, wanted, *rest):
-        arguments = original(view, wanted, *rest)
-        if wanted.request_id == "bad":
+    def poisoned(call, view):
+        arguments = original(call, view)
+        if call.seed == 7:
             arguments["latents"] = torch.full((1, 4, 4, 4), float("nan"))
         return arguments
 
-    from engine import painter
-
-    monkeypatch.setattr(painter, "call_arguments", poisoned)
+    monkeypatch.setattr(PipelineCall, "arguments", poisoned)
     Breaking(
         monkeypatch,
         lambda sample: ValueError("no such number") if sample.isnan().any() else None,

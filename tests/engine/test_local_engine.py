@@ -391,7 +391,7 @@ def test_views_share_weights_but_no_state(tiny_stable_diffusion) -> None:
     loaded = engine_pipelines.load_model(
         open_source(str(tiny_stable_diffusion)), torch.device("cpu"), torch.float32, EngineStats()
     )
-    pipeline = loaded.pipeline("text-to-image")
+    pipeline = loaded.pipeline("StableDiffusionPipeline")
     views = [loaded.view(pipeline, sampler=name, stage=InPlace()) for name in (None, "euler")]
     assert views[0].unet.inner is views[1].unet.inner is pipeline.unet
     assert views[0].scheduler is not pipeline.scheduler
