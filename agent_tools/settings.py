@@ -128,6 +128,20 @@ class Settings(BaseModel):
     kb_public: bool = Field(
         default=False, description="Show the pages at /kb/ to everybody, without the token."
     )
+    language: str = Field(
+        default="en",
+        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$",
+        description="Language of captions, as en or de-AT.",
+    )
+    captioner: str | None = Field(
+        default=None,
+        description="Vision-language model that describes uploads: a folder or hub id@revision.",
+    )
+    caption_checker: str | None = Field(
+        default=None,
+        description="CLIP, SigLIP or vision-language model that compares captions with pictures "
+        "before export: a folder or hub id@revision.",
+    )
     auto_export: bool = Field(
         default=False, description="Queue every new picture for the default knowledge base."
     )

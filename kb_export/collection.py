@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kb_export.bundle import image_key, image_prefix
+from kb_export.bundle import image_files, image_prefix
 from kb_export.errors import BadRecord, TargetUnavailable
 from kb_export.files import write_durably
 from kb_export.record import KBRecord
@@ -100,7 +100,8 @@ class Collection:
             TargetUnavailable: if the disk does not take it.
         """
         with self._as_unavailable():
-            write_durably(self._folder / image_key(record), image)
+            for key, (data, _) in image_files(record, image).items():
+                write_durably(self._folder / key, data)
             with self._transaction() as connection:
                 there = connection.execute(
                     "SELECT record_id FROM records WHERE sha256 = ?", (record.sha256,)

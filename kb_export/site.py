@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 
-from kb_export.bundle import document, image_key
+from kb_export.bundle import delivery_key, document
 from kb_export.collection import Shown, picture_name
 from kb_export.record import KBRecord
 from kb_export.targets.page import STYLE
@@ -32,6 +32,8 @@ main{margin-top:28px}
 .one header,.one main,.one footer{max-width:860px}
 .one img{aspect-ratio:auto;max-height:78vh;border-radius:14px;border:1px solid var(--line)}
 .one .words{padding:22px 0}
+.one ol{margin:0;padding-left:1.4em}
+.one ol li{border:0;padding:0;font-size:1rem}
 nav{display:flex;gap:18px;margin-top:32px}
 nav a,header a,.one a,h3 a{color:var(--accent)}
 h3 a{text-decoration:none}
@@ -71,7 +73,7 @@ class Site:
 
     def image_url(self, record: KBRecord) -> str:
         """Return the stable address of a picture's file."""
-        return f"{self.index}{image_key(record)}"
+        return f"{self.index}{delivery_key(record)}"
 
     def sitemap_url(self, number: int) -> str:
         """Return the address of one part of the sitemap, counted from 1."""
@@ -106,15 +108,16 @@ def render_picture(shown: Shown, site: Site) -> str:
     facts = {**record.facts, "image id": record.image_id}
     rows = "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items())
     tags = "".join(f"<li>{escape(tag)}</li>" for tag in record.tags)
+    notes = (*record.notes, record.caption_flag)
     when = f'<p class="when"><b>Use when</b> {escape(record.use_when)}</p>'
     made = "Made by a machine" if record.provenance.get("ai_generated") else "Not made by a model"
     model = escape(str(record.provenance.get("model", "unknown")))
-    image = escape(f"../{image_key(record)}")
+    image = escape(f"../{delivery_key(record)}")
     words = [
         f"<p>{escape(record.caption)}</p>",
         when if record.use_when else "",
-        f"<p>{escape(record.long_description)}</p>" if record.long_description else "",
-        *(f'<p class="note">{escape(note)}</p>' for note in record.notes),
+        _details(record.long_description),
+        *(f'<p class="note">{escape(note)}</p>' for note in notes if note),
         f"<ul>{tags}</ul>" if tags else "",
         f"<dl>{rows}</dl>",
         f'<p class="mark">{made} · {model} · '
@@ -136,6 +139,7 @@ def render_picture(shown: Shown, site: Site) -> str:
         f'width="{record.width}" height="{record.height}"></a>'
         f'<div class="words">{"".join(words)}</div></main>',
         head=head,
+        language=record.language,
         body_class=' class="one"',
     )
 
@@ -180,9 +184,10 @@ def _html(
     main: str,
     head: str = "",
     body_class: str = "",
+    language: str = "en",
 ) -> str:
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="{escape(language)}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n"
         f'<meta name="description" content="{escape(description)}">\n'
@@ -193,10 +198,18 @@ def _html(
     )
 
 
+def _details(text: str) -> str:
+    """Return a long description: lines of one are steps, shown as a list."""
+    lines = [escape(line) for line in text.split("\n") if line]
+    if len(lines) < 2:
+        return "".join(f"<p>{line}</p>" for line in lines)
+    return f"<ol>{''.join(f'<li>{line}</li>' for line in lines)}</ol>"
+
+
 def _card(record: KBRecord) -> str:
     page = f"pictures/{picture_name(record.sha256)}"
     return (
-        f'\n<article><a href="{page}"><img src="{escape(image_key(record))}" '
+        f'\n<article><a href="{page}"><img src="{escape(delivery_key(record))}" '
         f'alt="{escape(record.alt)}" width="{record.width}" height="{record.height}" '
         f'loading="lazy"></a><div class="words"><h3><a href="{page}">{escape(record.title)}</a>'
         f"</h3><p>{escape(record.caption)}</p></div></article>"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kb_export.bundle import RECORD_ID, attributes, document, document_prefix, image_key
+from kb_export.bundle import RECORD_ID, attributes, delivery_key, document, document_prefix
 from kb_export.errors import NotIndexed, RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord, Scalar
 from kb_export.targets.base import Capabilities
@@ -137,7 +137,7 @@ def _document(record: KBRecord) -> dict[str, Any]:
     text = document(record)
     inline = [
         {"key": key, "value": _value(value)}
-        for key, value in attributes(record, image_key(record)).items()
+        for key, value in attributes(record, delivery_key(record)).items()
         if value != ""  # Bedrock takes no empty string
     ]
     if len(text) > MAX_TEXT_BYTES or len(inline) > MAX_ATTRIBUTES:

@@ -9,7 +9,7 @@ names ten documents a call and rescans nothing.
 from __future__ import annotations
 
 from kb_export.bundle import DOCUMENT_KEY, document_key
-from kb_export.errors import NotIndexed, TargetUnavailable
+from kb_export.errors import NotIndexed, RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord
 from kb_export.targets.base import Capabilities
 from kb_export.targets.bedrock_source import DataSource, DocumentState, Job, s3_identifier
@@ -79,12 +79,7 @@ class BedrockBucketTarget:
         missing = there - {name for name, state in known.items() if not state.gone}
         extra = {name for name, state in known.items() if not state.gone} - there
         if self._direct:
-            self._source.ingest(
-                [
-                    {"content": {"dataSourceType": "S3", "s3": {"s3Location": {"uri": uri}}}}
-                    for uri in self._uris(missing)
-                ]
-            )
+            self._ingest(self._uris(missing))
             self._source.delete([s3_identifier(uri) for uri in self._uris(extra)])
             self._changed = False
         elif self._changed or ((missing or extra) and not self._syncing()):
@@ -132,6 +127,17 @@ class BedrockBucketTarget:
             raise NotIndexed(
                 tuple(sorted(failed.items())), hint="Change the words of these, then export again."
             )
+
+    def _ingest(self, uris: list[str]) -> None:
+        try:
+            self._source.ingest(
+                [
+                    {"content": {"dataSourceType": "S3", "s3": {"s3Location": {"uri": uri}}}}
+                    for uri in uris
+                ]
+            )
+        except RecordRefused as error:  # ten are asked about at once, so no one of them is named
+            raise TargetUnavailable(error.args[0], hint=error.hint, retryable=False) from error
 
     def _syncing(self) -> bool:
         """Tell whether a sync of ours, begun after the last change, is still on its way."""

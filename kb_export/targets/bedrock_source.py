@@ -192,6 +192,7 @@ class DataSource:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        """Say what the trouble is. A malformed request is the record's fault in `ingest` only."""
         try:
             yield
         except (NoCredentialsError, NoRegionError) as error:
@@ -204,9 +205,11 @@ class DataSource:
             code = str(error.response["Error"]["Code"])
             if code == "ValidationException":
                 said = str(error.response["Error"].get("Message", ""))[:200]
-                raise RecordRefused(
+                ingesting = error.operation_name == "IngestKnowledgeBaseDocuments"
+                raise (RecordRefused if ingesting else TargetUnavailable)(
                     f"{self.name} calls the request malformed: {said}",
                     hint="Check that the data source is of the kind that the target's name says.",
+                    retryable=False,
                 ) from error
             raise TargetUnavailable(
                 f"{self.name} answered {code}.",

@@ -15,9 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kb_export.bundle import (
+    delivery_key,
     document,
     document_key,
-    image_key,
+    image_files,
     image_prefix,
     manifest_row,
     sidecar,
@@ -33,7 +34,7 @@ from kb_export.targets.settings import TargetSettings
 _TEMPORARY = ".writing-"
 _RECORD_NAME = re.compile(r"(kb_[0-9a-f]{24}_[0-9a-f]{16})\.json")
 _DOCUMENT_NAME = re.compile(r"(kb_[0-9a-f]{24}_[0-9a-f]{16})\.md(\.metadata\.json)?")
-_IMAGE_NAME = re.compile(r"([0-9a-f]{64})\.(png|jpg|webp)")
+_IMAGE_NAME = re.compile(r"([0-9a-f]{64})(\.delivery)?\.(png|jpg|webp)")
 
 
 class FolderTarget:
@@ -63,8 +64,9 @@ class FolderTarget:
     def put(self, record: KBRecord, image: bytes) -> None:
         """Make `record` the one record of its picture (see `KBTarget.put`)."""
         with self._locked():
-            self._write(image_key(record), image)
-            self._write(sidecar_key(record.record_id), sidecar(record, image_key(record)))
+            for key, (data, _) in image_files(record, image).items():
+                self._write(key, data)
+            self._write(sidecar_key(record.record_id), sidecar(record, delivery_key(record)))
             self._write(document_key(record.record_id), document(record))
             self._write(_record_key(record.record_id), record.to_json().encode())
             # Last, so that a crash leaves the older words or the newer ones, never none.

@@ -20,10 +20,11 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from kb_export.bundle import (
     DOCUMENT_KEY,
+    delivery_key,
     document,
     document_key,
     document_prefix,
-    image_key,
+    image_files,
     image_prefix,
     sidecar,
     sidecar_key,
@@ -110,11 +111,11 @@ class S3Target:
         both, never none.
         """
         with self._errors(record):
-            picture = image_key(record)
-            self._write(picture, image, record.media_type)
+            for key, (data, media_type) in image_files(record, image).items():
+                self._write(key, data, media_type)
             self._write(
                 sidecar_key(record.record_id),
-                sidecar(record, f"{self.name}/{picture}"),
+                sidecar(record, f"{self.name}/{delivery_key(record)}"),
                 "application/json",
             )
             self._write(
@@ -155,7 +156,7 @@ class S3Target:
         with self._errors():
             address: str = self._client.generate_presigned_url(
                 "get_object",
-                Params={"Bucket": self._bucket, "Key": self._prefix + image_key(record)},
+                Params={"Bucket": self._bucket, "Key": self._prefix + delivery_key(record)},
                 ExpiresIn=seconds,
             )
         return address

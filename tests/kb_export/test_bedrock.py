@@ -13,7 +13,7 @@ from kb_pictures import add_pictures, rewrite
 from agent_tools.gallery import Gallery
 from agent_tools.knowledge import Knowledge
 from agent_tools.settings import Settings
-from kb_export.errors import BadTarget, NotIndexed, TargetUnavailable
+from kb_export.errors import BadTarget, TargetUnavailable
 from kb_export.targets import open_target, target_name
 from kb_export.targets.bedrock import BedrockTarget
 from kb_export.targets.bedrock_s3 import BedrockBucketTarget
@@ -139,24 +139,28 @@ def test_what_bedrock_cannot_index_is_told_by_id_and_the_rest_is_found(
     gallery: Gallery, custom: tuple[BedrockTarget, FakeBedrock]
 ) -> None:
     target, bedrock = custom
-    add_pictures(gallery, "red teapot")
-    knowledge_of(gallery, target).export()
-    (name,) = bedrock.documents
+    first, second = add_pictures(gallery, "red teapot", "blue teapot")
+    knowledge = knowledge_of(gallery, target)
+    assert knowledge.export([first.image_id]).put == (first.image_id,)
     bedrock.outcome = "FAILED"
-    with pytest.raises(NotIndexed) as caught:
-        target.wait(60)
-    assert caught.value.failed == ((name, "FAILED: Too odd."),)
-    assert target.list_ids() == frozenset()
+    report = knowledge.export([second.image_id])
+    assert report.failed == ((second.image_id, "FAILED: Too odd."),)
+    assert (report.put, report.problem) == ((), None)
+    assert len(target.list_ids()) == 1
+    bedrock.outcome = "INDEXED"
+    assert knowledge.export([second.image_id]).put == (second.image_id,)
+    assert len(target.list_ids()) == 2
 
 
 def test_waiting_ends(gallery: Gallery, custom: tuple[BedrockTarget, FakeBedrock]) -> None:
     target, bedrock = custom
     add_pictures(gallery, "red teapot")
-    knowledge_of(gallery, target).export()
     bedrock.outcome = "IN_PROGRESS"
-    with pytest.raises(TargetUnavailable, match="after 30 s") as caught:
+    report = knowledge_of(gallery, target).export()
+    assert report.problem is not None and report.problem.retryable
+    assert "has not finished indexing after" in str(report.problem)
+    with pytest.raises(TargetUnavailable, match="after 30 s"):
         target.wait(30)
-    assert caught.value.retryable
     bedrock.outcome = "INDEXED"
     target.wait(30)
 
@@ -185,6 +189,39 @@ def test_a_refusal_says_what_to_do_and_keeps_everything_queued(
     assert hint in str(report.problem)
     assert report.pending == 1
     assert len(knowledge.export().put) == 1
+
+
+def test_a_document_that_bedrock_calls_malformed_does_not_stop_the_others(
+    gallery: Gallery, custom: tuple[BedrockTarget, FakeBedrock]
+) -> None:
+    target, bedrock = custom
+    add_pictures(gallery, "red teapot", "blue teapot")
+    target.list_ids()
+    bedrock.errors = ["ValidationException"]
+    report = knowledge_of(gallery, target).export()
+    assert (len(report.put), len(report.failed), report.problem) == (1, 1, None)
+    assert "as the test wants" in report.failed[0][1]
+
+
+def test_a_bucket_that_bedrock_will_not_ingest_from_is_told_and_nothing_is_lost(
+    gallery: Gallery, bucketed: Callable[..., tuple[BedrockBucketTarget, FakeBedrock]]
+) -> None:
+    target, bedrock = bucketed("direct")
+    add_pictures(gallery, "red teapot")
+    knowledge = knowledge_of(gallery, target)
+    real = target._source.client.ingest_knowledge_base_documents
+
+    def refused(**arguments: Any) -> Any:
+        bedrock.errors = ["ValidationException"]
+        return real(**arguments)
+
+    target._source.client.ingest_knowledge_base_documents = refused
+    report = knowledge.export()
+    assert report.problem is not None and not report.problem.retryable
+    target._source.client.ingest_knowledge_base_documents = real
+    assert knowledge.export().problem is None
+    target.wait(60)
+    assert list(bedrock.documents.values()) == ["INDEXED"]
 
 
 def test_a_data_source_of_another_kind_is_refused_before_anything_is_sent(
@@ -254,12 +291,11 @@ def test_a_sync_that_fails_says_why_and_is_tried_again(
     target, bedrock = bucketed("job")
     add_pictures(gallery, "red teapot")
     knowledge = knowledge_of(gallery, target)
-    knowledge.export()
     bedrock.job_status = "FAILED"
-    with pytest.raises(TargetUnavailable, match="role may not read"):
-        target.wait(60)
+    report = knowledge.export()
+    assert report.problem is not None and "role may not read" in str(report.problem)
     bedrock.job_status = "COMPLETE"
-    knowledge.export()
+    assert knowledge.export().problem is None
     target.wait(60)
     assert (bedrock.jobs, len(bedrock.documents)) == (2, 1)
 

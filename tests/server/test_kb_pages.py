@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urljoin
@@ -14,7 +16,8 @@ from xml.etree import ElementTree
 
 import httpx2
 import pytest
-from kb_pictures import add_pictures, rewrite
+from kb_pictures import add_pictures, new_picture, rewrite
+from PIL import Image
 from small_tools import http_server
 from small_tools import small_studio as studio_without_knowledge
 
@@ -109,6 +112,32 @@ async def test_the_markdown_is_ready_to_be_uploaded(
     (url,) = re.findall(r"!\[[^]]*\]\((http[^)]+)\)", answer.text)
     assert (await http.get(url)).content == studio.gallery.read_bytes(record.image_id)
     assert "Someone asks to see a red teapot" in answer.text
+
+
+async def test_a_picture_of_a_kind_that_platforms_do_not_take_is_shown_as_a_copy(
+    http: httpx2.AsyncClient, studio: Studio
+) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 12), (200, 20, 40)).save(buffer, "WEBP")
+    steps = "Pick a color\nPay <now>"
+    picture = replace(
+        new_picture("red teapot", long_description=steps),
+        data=buffer.getvalue(),
+        media_type="image/webp",
+    )
+    (record,) = studio.gallery.add([picture])
+    studio.knowledge.export()
+    page = await http.get(f"/kb/shop/pictures/{record.sha256[:24]}")
+    (image,) = Page(page.text).images
+    assert (image["src"] or "").endswith(f"{record.sha256}.delivery.jpg")
+    copy = await http.get(urljoin(str(page.url), image["src"] or ""))
+    assert copy.headers["Content-Type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(copy.content)).format == "JPEG"
+    original = await http.get(f"/kb/shop/images/{record.sha256[:2]}/{record.sha256}.webp")
+    assert original.content == studio.gallery.read_bytes(record.image_id)
+    assert "<li>Pick a color</li>" in page.text and "<now>" not in page.text
+    studio.knowledge.remove([record.image_id])
+    assert not list((studio.settings.kb_pages_root / "shop").glob("images/*/*"))
 
 
 async def test_a_picture_keeps_its_address_when_its_words_change_and_loses_it_when_removed(
