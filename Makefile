@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-fast test-s3 check bench starter clean
+.PHONY: FORCE help install demo test test-fast test-s3 check bench bench-engine starter clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # dev.py decides: it does nothing while neither the requirements nor TORCH have changed.
 FORCE:
@@ -41,6 +41,9 @@ check: $(STAMP) ## Lint, types, import directions
 
 bench: $(STAMP) ## Side-by-side benchmarks
 	$(BIN)/python -m benchmarks
+
+bench-engine: $(STAMP) ## The engine beside plain diffusers: mixed load, throughput (six minutes)
+	$(BIN)/python -m benchmarks mixed_load throughput
 
 starter: $(STAMP) ## Make the starter model from nothing (two hours on two cores; resumes)
 	$(BIN)/python -m engine.starter.train --work starter-work

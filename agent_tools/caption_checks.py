@@ -13,7 +13,7 @@ from PIL import Image
 
 from agent_tools.color import NamedColor, linear_from_srgb, oklab_from_linear, parse_color
 from agent_tools.color_names import PLAIN_COLORS
-from agent_tools.errors import AgentToolsError, Refused
+from agent_tools.errors import AgentToolsError, InvalidArguments, Refused
 from agent_tools.recolor import color_difference
 from agent_tools.segmentation import segment
 from kb_export.captions import clean
@@ -61,7 +61,11 @@ class ColorCheck:
         """Return the verdict, None if no color is named."""
         wanted = record.facts.get("color_hex")
         if isinstance(wanted, str):
-            return self._measured(parse_color(wanted), picture)
+            try:
+                color = parse_color(wanted)
+            except InvalidArguments as error:
+                return Verdict("failed", "color", 0.0, self.name, error.message)
+            return self._measured(color, picture)
         if record.provenance.get("kind") == "diagram":
             return None
         named = named_colors(f"{record.title}. {record.caption}")

@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent_tools.errors import BadSettings, InvalidArguments
-from agent_tools.gallery import UNTITLED_UPLOAD
-from agent_tools.provenance import recipe_sha256
+from agent_tools.kb_records import Records
 from kb_export.encoder import find_encoder
-from kb_export.errors import BadRecord, KBError
+from kb_export.errors import KBError
 from kb_export.exporter import Exporter, ExportReport
 from kb_export.outbox import Outbox, TargetStatus
-from kb_export.record import CaptionSource, KBRecord
 from kb_export.review import Review
 from kb_export.search import Hit, SearchIndex
 from kb_export.targets import KBTarget, open_target, target_name
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
 # Exporting "everything" leaves these out: they are means, not results.
 _NOT_RESULTS = frozenset({"upload", "mask", "sheet"})
-_NOT_MODELS = frozenset({"upload", "exact-recolor"})
 _CHUNK = 200
 
 Report = Callable[[int, int, str], None]
@@ -75,10 +72,7 @@ class Knowledge:
         self._index = SearchIndex(gallery, encoder or find_encoder())
         self._targets: dict[str, KBTarget] = {}
         self._review: Review | None = None
-        with gallery.transaction() as connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS kb_approved (image_id TEXT PRIMARY KEY, record_id TEXT)"
-            )
+        self._records = Records(gallery, settings)
         self._exporting = threading.Lock()
         self._closing = threading.Event()
         try:
@@ -95,7 +89,7 @@ class Knowledge:
         """Owe pictures to the default target inside the gallery's transaction."""
         # Read back: a picture painted again keeps the words it had first.
         stored = [self._gallery.get(record.image_id) for record in records]
-        wanted, _ = self._kb_records([r for r in stored if r.kind not in _NOT_RESULTS])
+        wanted, _ = self._records.of_each([r for r in stored if r.kind not in _NOT_RESULTS])
         self._outbox.enqueue(connection, self.default_target, wanted)
 
     def export(
@@ -128,7 +122,7 @@ class Knowledge:
         malformed: list[tuple[str, str]] = []
         for start in range(0, len(chosen), _CHUNK):
             stored = [self._gallery.get(image_id) for image_id in chosen[start : start + _CHUNK]]
-            records, refused = self._kb_records(stored)
+            records, refused = self._records.of_each(stored)
             malformed += refused
             with self._gallery.transaction() as connection:
                 self._outbox.enqueue(connection, name, records)
@@ -173,12 +167,7 @@ class Knowledge:
         Raises:
             NotFound: for an unknown image id; then nothing is noted.
         """
-        records = [self._kb_record(self._gallery.get(image_id)) for image_id in image_ids]
-        with self._gallery.transaction() as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO kb_approved VALUES (?, ?)",
-                [(record.image_id, record.record_id) for record in records],
-            )
+        self._records.approve([self._gallery.get(image_id) for image_id in image_ids])
 
     def retry(
         self,
@@ -291,85 +280,3 @@ class Knowledge:
             captioner = self._settings.captioner
             self._review = Review(checkers, open_captioner(captioner) if captioner else None)
         return self._review
-
-    def _kb_records(
-        self, stored: Sequence[ImageRecord]
-    ) -> tuple[list[KBRecord], list[tuple[str, str]]]:
-        """Return the records, and (image_id, reason) of pictures that no record can be made of."""
-        records, refused = [], []
-        for record in stored:
-            try:
-                records.append(self._kb_record(record))
-            except BadRecord as error:
-                refused.append((record.image_id, str(error)))
-        return records, refused
-
-    def _kb_record(self, record: ImageRecord) -> KBRecord:
-        """Return what knowledge bases get of a picture. Prompts stay at home.
-
-        Raises:
-            BadRecord: if its facts are malformed or too many.
-        """
-        base = (self._settings.public_url or "").rstrip("/")
-        facts = {re.sub(r"\W+", "_", k.lower()): v for k, v in record.metadata.items()}
-        made = KBRecord.make(
-            image_id=record.image_id,
-            sha256=record.sha256,
-            media_type=record.media_type,
-            width=record.width,
-            height=record.height,
-            image_bytes=_file_size(record),
-            title=record.title,
-            caption=record.caption,
-            alt=record.alt,
-            long_description=record.long_description,
-            use_when=record.use_when,
-            language=self._settings.language,
-            tags=record.tags,
-            group=record.group,
-            image_url=f"{base}/images/{record.image_id}" if base else None,
-            facts=facts,
-            provenance=_provenance(record),
-            notes=record.notes,
-            caption_source=_caption_source(record),
-        )
-        with self._gallery.lock:
-            approved = self._gallery.connection.execute(
-                "SELECT 1 FROM kb_approved WHERE image_id = ? AND record_id = ?",
-                (made.image_id, made.record_id),
-            ).fetchone()
-        return (
-            made.revised(caption_verified="human", caption_checker="a person") if approved else made
-        )
-
-
-def _provenance(record: ImageRecord) -> dict[str, str | int | float | bool]:
-    found: dict[str, str | int | float | bool] = {
-        "tool": record.tool,
-        "model": record.model,
-        "kind": record.kind,
-        "recipe_sha256": recipe_sha256(record.recipe),
-        "ai_generated": record.model not in _NOT_MODELS and record.kind != "diagram",
-        "untrusted_caption": True,
-        # Uploads are stripped of everything; what a tool made says so inside its file.
-        "marking": "none" if record.kind in ("upload", "mask") else "xmp",
-    }
-    if record.seed is not None:
-        found["seed"] = record.seed
-    if record.recipe.get("revision"):
-        found["revision"] = str(record.recipe["revision"])
-    return found
-
-
-def _caption_source(record: ImageRecord) -> CaptionSource:
-    if record.kind not in ("upload", "mask"):
-        return "spec"
-    return "none" if record.title == UNTITLED_UPLOAD else "human"
-
-
-def _file_size(record: ImageRecord) -> int:
-    """Return the file's bytes; 0 if it is gone, which its delivery will find out and report."""
-    try:
-        return record.path.stat().st_size
-    except FileNotFoundError:
-        return 0

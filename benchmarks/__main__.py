@@ -8,6 +8,8 @@ import sys
 BENCHMARKS = {
     "recolor": "benchmarks.recolor",
     "starter": "engine.starter.evaluate",
+    "mixed_load": "benchmarks.mixed_load",
+    "throughput": "benchmarks.throughput",
 }
 
 

@@ -91,7 +91,9 @@ def paint_picture(
         if plan.source is None or plan.area is None:
             picture = painted
         else:
-            picture = plan.area.leave(painted, plan.source, plan.mask)
+            picture = plan.area.leave(
+                painted, plan.source, plan.mask, match_border=request.extend is not None
+            )
     if picture is None:
         raise ValueError("a plan without a painting run needs a source")
     if plan.second is not None:

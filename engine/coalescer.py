@@ -91,6 +91,7 @@ class Coalescer:
         device: where everything is computed.
         threads: CPU threads of the computing thread.
         stats: counts what is computed.
+        turn: held while something computes; engines that share a device share it.
         start_jobs: called by `serve` between computations; starts what was admitted.
         prepare: called before each computation with its kind: brings the networks it needs to
             the device, where not all of them stay there.
@@ -104,6 +105,7 @@ class Coalescer:
         threads: int,
         stats: EngineStats,
         *,
+        turn: threading.Lock,
         start_jobs: Callable[[], None],
         prepare: Callable[[str], None],
         recover: Callable[[str, int], bool],
@@ -112,6 +114,7 @@ class Coalescer:
         self.stats = stats
         self.threads = threads
         self._device = device
+        self._turn = turn
         self._start_jobs = start_jobs
         self._prepare = prepare
         self._recover = recover
@@ -359,7 +362,7 @@ class Coalescer:
         # Also repairs the count for threads to come: runs set theirs to one.
         torch.set_num_threads(self.threads)
         try:
-            with torch.inference_mode():
+            with self._turn, torch.inference_mode():
                 self._prepare(kind)
                 if group[0].compute is not None:
                     group[0].output = group[0].compute()

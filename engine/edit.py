@@ -20,6 +20,10 @@ from engine.request import Margins
 # Source around the mask that is shown to the model, as a share of the mask's longer side.
 _CONTEXT = 0.5
 _MIN_CONTEXT = 32
+# Where new pixels meet old ones: pixels over which a shift in color fades out, and the largest
+# shift, 8-bit levels; more is no shift but another motif.
+_FADE = 10
+_MAX_SHIFT = 32.0
 
 
 def flatten(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
@@ -105,13 +109,27 @@ class EditArea:
         return fitted
 
     def leave(
-        self, painted: Image.Image, source: Image.Image, mask: Image.Image | None
+        self,
+        painted: Image.Image,
+        source: Image.Image,
+        mask: Image.Image | None,
+        *,
+        match_border: bool = False,
     ) -> Image.Image:
-        """Put what the model painted back into the source; where `mask` is 0 nothing changes."""
+        """Put what the model painted back into the source; where `mask` is 0 nothing changes.
+
+        Args:
+            painted: of the work size.
+            source: what `enter` was given.
+            mask: 255 = take the painted pixel.
+            match_border: whether painted colors bend towards the source's where the two meet.
+        """
         part = painted.crop((0, 0, *self.scaled))
         size = (self.box[2] - self.box[0], self.box[3] - self.box[1])
         if part.size != size:
             part = part.resize(size, Image.Resampling.LANCZOS)
+        if match_border and mask is not None:
+            part = _border_matched(part, source.crop(self.box), mask.crop(self.box))
         result = source.copy()
         result.paste(part, self.box[:2], mask.crop(self.box) if mask is not None else None)
         return result
@@ -177,6 +195,38 @@ def extension_area(source_size: tuple[int, int], margins: Margins, spec: ModelSp
         else:
             box[side - 2] = size[side % 2] - depth
     return _fitted((box[0], box[1], box[2], box[3]), spec)
+
+
+def _border_matched(painted: Image.Image, source: Image.Image, mask: Image.Image) -> Image.Image:
+    """Take out the shift in color that an autoencoder leaves along the border of the mask.
+
+    How far the model's rendition of the kept side is off is known there; that error, smoothed, is
+    subtracted on the painted side and fades out within a few pixels.
+    """
+    kept = (np.asarray(mask, dtype=np.float32) == 0)[..., None].astype(np.float32)
+    new = np.asarray(painted, dtype=np.float32)
+    error = (np.asarray(source, dtype=np.float32) - new) * kept
+    weight = _blurred(kept)
+    shift = _blurred(error) / np.maximum(weight, 1e-3)
+    # Half of the window lies on the kept side at the border, nothing of it far away.
+    fade = np.clip(2 * weight, 0, 1)
+    shift = np.clip(shift, -_MAX_SHIFT, _MAX_SHIFT) * fade
+    return Image.fromarray((new + shift).round().clip(0, 255).astype(np.uint8))
+
+
+def _blurred(pixels: np.ndarray) -> np.ndarray:
+    """Blur (height, width, channels) with a box, twice along each axis."""
+    for axis in (0, 0, 1, 1):
+        reach = min(_FADE, pixels.shape[axis] - 1)
+        padding = [(0, 0)] * 3
+        padding[axis] = (reach + 1, reach)
+        sums = np.cumsum(np.pad(pixels, padding, mode="edge"), axis=axis, dtype=np.float64)
+        length = 2 * reach + 1
+        count = pixels.shape[axis]
+        upper = np.take(sums, np.arange(length, length + count), axis=axis)
+        lower = np.take(sums, np.arange(count), axis=axis)
+        pixels = ((upper - lower) / length).astype(np.float32)
+    return pixels
 
 
 def _fitted(box: tuple[int, int, int, int], spec: ModelSpec) -> EditArea:

@@ -11,12 +11,13 @@ from typing import Protocol
 from engine.admission import Admission
 from engine.checks import check_request
 from engine.description import describe
-from engine.errors import EngineClosed
+from engine.errors import EngineClosed, ModelNotLoaded
 from engine.jobs import Job, Subscription
 from engine.options import DEFAULT_OPTIONS, ModelOptions
 from engine.pricing import work_units
-from engine.registry import ModelSpec, find_model
+from engine.registry import ModelSpec, find_model, short_name
 from engine.request import Done, ImageEvent, ImageRequest
+from engine.sources import open_source
 from engine.stats import Health
 from engine.ways import NO_COMPANIONS
 from engine.worker import Worker, WorkerSettings
@@ -74,6 +75,7 @@ class LocalEngine:
         controlnet: str | None = None,
         upscaler: str | None = None,
         options: ModelOptions = DEFAULT_OPTIONS,
+        turn: threading.Lock | None = None,
     ) -> None:
         """Remember the settings; load nothing.
 
@@ -91,6 +93,7 @@ class LocalEngine:
             upscaler: a network for the second stage: diffusers folder, "owner/name@commit", or
                 a .safetensors file (extra `[spandrel]`).
             options: how the model is held and computed.
+            turn: held while something computes; share it between engines on one device.
         """
         self._settings = WorkerSettings(
             model, device, threads, accept_license, cost_file, controlnet, upscaler, options
@@ -101,6 +104,7 @@ class LocalEngine:
             caller_share=caller_share,
             on_change=self._wake,
         )
+        self._turn = turn or threading.Lock()
         self._lock = threading.Lock()
         self._worker: Worker | None = None
 
@@ -167,6 +171,19 @@ class LocalEngine:
             await asyncio.shield(asyncio.wrap_future(worker.ended))
             worker.thread.join()
 
+    def weights_bytes(self) -> int:
+        """Return the memory that the weights take, bytes; before loading an estimate from files.
+
+        Raises:
+            ModelNotLoaded: if the model is not there.
+        """
+        worker = self._worker
+        if worker is not None and worker.weights_bytes:
+            return worker.weights_bytes
+        settings = self._settings
+        folder = open_source(settings.model, settings.accept_license).folder
+        return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+
     def health(self) -> Health:
         """Say whether the engine makes progress. Never waits on the engine."""
         worker = self._worker
@@ -203,9 +220,17 @@ class LocalEngine:
             if self._admission.closed:
                 raise EngineClosed("The engine is closed.", hint="Make a new one.")
             if self._worker is None or self._worker.failed:
-                self._worker = Worker(self._settings, self._admission)
+                self._worker = Worker(self._settings, self._admission, self._turn)
                 self._worker.thread.start()
             return self._worker
+
+    def _check_model(self, asked: str | None) -> None:
+        model = self._settings.model
+        if asked is None or asked in (model, model.partition("@")[0], self.model):
+            return
+        raise ModelNotLoaded(
+            f"There is no model '{asked[:80]}' here.", hint=f"This engine paints with {self.model}."
+        )
 
     def _spec(self) -> ModelSpec:
         """What is known about the model: all of it once loaded, a guess before."""
@@ -216,6 +241,4 @@ class LocalEngine:
         known = find_model(model)
         if known is not None:
             return known
-        is_folder = Path(model).expanduser().is_dir()
-        name = Path(model).expanduser().resolve().name if is_folder else model.partition("@")[0]
-        return describe(name, model, {"_class_name": "StableDiffusionPipeline"}, {})
+        return describe(short_name(model), model, {"_class_name": "StableDiffusionPipeline"}, {})

@@ -110,6 +110,19 @@ class LoadedModel:
             )
         return view
 
+    def weights_bytes(self) -> int:
+        """Return the memory that the weights of all networks take, bytes."""
+        import torch
+
+        networks = [*self.base.components.values(), *self.extras.values()]
+        own = sum(
+            weight.numel() * weight.element_size()
+            for network in networks
+            if isinstance(network, torch.nn.Module)
+            for weight in network.parameters()
+        )
+        return own + (0 if self.upscaler is None else self.upscaler.weights_bytes())
+
     def prepare(self, kind: str) -> None:
         """Bring the networks that a kind of computation needs to the device, the others away.
 

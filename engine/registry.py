@@ -6,6 +6,7 @@ Licenses, steps and memory come from the model cards; what nobody has looked up 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.families import (
     FLUX1,
@@ -273,6 +274,15 @@ def find_model(name: str) -> ModelSpec | None:
         if wanted in (spec.name.lower(), spec.source.lower()):
             return spec
     return None
+
+
+def short_name(model: str) -> str:
+    """Return what a model is called: its known name, a folder's last part, a hub id; no path."""
+    known = find_model(model)
+    if known is not None:
+        return known.name
+    folder = Path(model).expanduser()
+    return folder.resolve().name if folder.is_dir() else model.partition("@")[0]
 
 
 def models_serving(mode: Mode) -> tuple[str, ...]:

@@ -84,6 +84,7 @@ class ImageRequest:
         upscale: factor by which `image`, or with `refine` the painted picture, grows: 2 or 4.
         refine: paint, then run the second stage over the result, in one request; by a factor of 2
             if `upscale` is None.
+        model: which of several loaded models paints; the engine's default if None.
         deterministic: never share a forward with other requests: same bytes on every run.
         priority: "interactive" requests go before "batch" ones.
         deadline_s: seconds from submission after which the result is worth nothing.
@@ -105,6 +106,7 @@ class ImageRequest:
     references: tuple[Image.Image, ...] = ()
     upscale: int | None = None
     refine: bool = False
+    model: str | None = None
     deterministic: bool = False
     priority: Priority = "interactive"
     deadline_s: float | None = None

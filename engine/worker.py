@@ -50,18 +50,23 @@ class Worker:
 
     Attributes:
         loaded: resolves to the model's spec, or to the error that ended the worker.
+        weights_bytes: memory that the loaded weights take; 0 before.
         ended: resolves when the thread has nothing left to do.
         thread: the thread, not started yet.
         companions: what was loaded beside the model; nothing before `loaded` is resolved.
     """
 
-    def __init__(self, settings: WorkerSettings, admission: Admission) -> None:
+    def __init__(
+        self, settings: WorkerSettings, admission: Admission, turn: threading.Lock
+    ) -> None:
         self.loaded: concurrent.futures.Future[ModelSpec] = concurrent.futures.Future()
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.thread = threading.Thread(target=self._main, name="engine-worker", daemon=True)
         self.companions = NO_COMPANIONS
+        self.weights_bytes = 0
         self._settings = settings
         self._admission = admission
+        self._turn = turn
         self._coalescer: Coalescer | None = None
         self._painter: Painter | None = None
         self._jobs: set[threading.Thread] = set()
@@ -154,6 +159,7 @@ class Worker:
                 device,
                 threads,
                 stats,
+                turn=self._turn,
                 start_jobs=self._start_jobs,
                 prepare=loaded.prepare,
                 recover=MemoryLadder(loaded).recover,
@@ -171,6 +177,7 @@ class Worker:
             if unit_s is not None:
                 self._admission.learn(unit_s)
             self._coalescer = coalescer
+            self.weights_bytes = loaded.weights_bytes()
             self.companions = loaded.companions
         except Exception as error:
             ours = _without_frames(error) if isinstance(error, EngineError) else None

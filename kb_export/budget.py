@@ -75,12 +75,14 @@ def fitted(words: Mapping[str, Any], fixed: str) -> dict[str, Any]:
             "The facts and the address leave no room for words.", hint="Shorten the facts."
         )
     kept = dict(words)
+    tokens = {name: _tokens(value) for name, value in kept.items()}
     for name, least in _SHRINKING:
-        while (over := sum(map(_tokens, kept.values())) - allowed) > 0:
+        while (over := sum(tokens.values()) - allowed) > 0:
             shorter = _shorter(kept[name], least, over)
             if shorter == kept[name]:
                 break
             kept[name] = shorter
+            tokens[name] = _tokens(shorter)
     return kept
 
 

@@ -74,14 +74,21 @@ def sidecar_key(record_id: str) -> str:
     return f"{document_key(record_id)}.metadata.json"
 
 
-def document(record: KBRecord) -> bytes:
+def document(record: KBRecord, link: str | None = None) -> bytes:
     """Return the Markdown document: short enough to stay one chunk, with the picture in it.
 
     The words about the picture stand in a fixed frame, so that a model which reads the document
     can tell them from instructions.
+
+    Args:
+        link: the picture's address. None = its `image_url`, else the file beside the document;
+            "" = there is none, so that no broken picture is shown.
     """
-    link = record.image_url or f"../../{delivery_key(record)}"
-    lines = [f"# {markdown(record.title)}", "", f"![{markdown(record.alt)}]({link})", ""]
+    if link is None:
+        link = record.image_url or f"../../{delivery_key(record)}"
+    lines = [f"# {markdown(record.title)}", ""]
+    if link:
+        lines += [f"![{markdown(record.alt)}]({link})", ""]
     lines += [f"What the picture shows: {markdown(record.caption)}", ""]
     if record.use_when:
         lines += [f"Use it when: {markdown(record.use_when)}", ""]

@@ -10,66 +10,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from kb_export.errors import BadRecord
 from kb_export.leases import full_jitter, is_gone
+from kb_export.outbox_rows import Database, Entry, TargetStatus, create_tables
 from kb_export.record import KBRecord
+
+__all__ = ["LEASE_S", "MAX_ATTEMPTS", "Database", "Entry", "Outbox", "TargetStatus"]
 
 MAX_ATTEMPTS = 6
 LEASE_S = 120.0
 REASON_LIMIT = 500
-
-
-class Database(Protocol):
-    """One SQLite connection that threads share; the gallery is one."""
-
-    connection: sqlite3.Connection
-    lock: threading.RLock
-
-    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Hold the lock, begin, and commit at the end or roll back on any error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One leased row: put `record`, or delete its picture.
-
-    Attributes:
-        version: grows whenever the intent changes; an acknowledgment counts for one version only.
-        attempts: failures so far.
-        leased_until: when the lease ends, by the outbox's clock, unless it is renewed.
-    """
-
-    target: str
-    image_id: str
-    operation: Literal["put", "delete"]
-    record: KBRecord
-    version: int
-    attempts: int
-    owner: str
-    leased_until: float
-
-
-@dataclass(frozen=True, slots=True)
-class TargetStatus:
-    """How far one knowledge base is.
-
-    Attributes:
-        pending: rows still to deliver.
-        done: pictures that are there.
-        failed: rows set aside, as (image_id, reason).
-    """
-
-    target: str
-    pending: int
-    done: int
-    failed: tuple[tuple[str, str], ...]
 
 
 class Outbox:
@@ -88,23 +42,7 @@ class Outbox:
         self._lease_s = lease_s
         self._backoff = backoff
         with database.transaction() as connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS kb_outbox (target TEXT, image_id TEXT, operation TEXT, "
-                "record TEXT, record_id TEXT, version INTEGER, state TEXT, attempts INTEGER, "
-                "due_at REAL, owner TEXT, leased_until REAL, reason TEXT, "
-                "PRIMARY KEY (target, image_id))"
-            )
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS kb_exported (target TEXT, image_id TEXT, "
-                "record_id TEXT, record TEXT, exported_at REAL, source_id TEXT, "
-                "PRIMARY KEY (target, image_id))"
-            )
-            columns = {row[1] for row in connection.execute("PRAGMA table_info(kb_exported)")}
-            if "source_id" not in columns:  # a data directory of an earlier version
-                connection.execute("ALTER TABLE kb_exported ADD COLUMN source_id TEXT")
-            connection.execute(
-                "CREATE INDEX IF NOT EXISTS kb_exported_by_record ON kb_exported(record_id)"
-            )
+            create_tables(connection)
 
     def enqueue(
         self, connection: sqlite3.Connection, target: str, records: Sequence[KBRecord]

@@ -21,6 +21,7 @@ TARGETS = [
     "test-s3",
     "check",
     "bench",
+    "bench-engine",
     "starter",
     "clean",
     "help",

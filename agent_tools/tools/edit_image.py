@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field
 
 from agent_tools.appearance import STARTER
+from agent_tools.edit_pictures import kept_change, open_edit_pictures
 from agent_tools.instruction import backdrop, wanted_picture
 from agent_tools.painting import (
     MAX_SEED,

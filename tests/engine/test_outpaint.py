@@ -102,6 +102,35 @@ def test_one_side_of_a_large_photograph_is_worked_on_unscaled() -> None:
     assert around.box == (0, 0, 6512, 2000), "opposite sides need all that is between"
 
 
+def test_a_shift_in_color_is_taken_out_where_new_meets_old() -> None:
+    source = photograph((80, 60))
+    margins = Margins(right=40)
+    canvas, mask = extended(source, margins)
+    area = extension_area(source.size, margins, SD15)
+    shift = np.array((12, -9, 5))
+    shifted = np.asarray(area.enter(canvas)) + shift
+    painted = Image.fromarray(shifted.clip(0, 255).astype(np.uint8))
+    plain = np.asarray(area.leave(painted, canvas, mask)).astype(int)
+    matched = np.asarray(area.leave(painted, canvas, mask, match_border=True)).astype(int)
+    wanted = np.asarray(canvas).astype(int)
+    assert (matched[:, :80] == wanted[:, :80]).all()
+    at_border, far = np.s_[5:55, 80:84], np.s_[:, 112:]
+    before, after = (
+        np.abs(each[at_border] - wanted[at_border]).mean() for each in (plain, matched)
+    )
+    assert before > 5
+    assert after < before / 2
+    assert (matched[far] == plain[far]).all()
+
+
+def test_another_motif_beyond_the_edge_is_no_shift() -> None:
+    canvas, mask = extended(Image.new("RGB", (64, 64), "white"), Margins(right=64))
+    area = extension_area((64, 64), Margins(right=64), SD15)
+    dark = Image.new("RGB", area.work, (10, 10, 10))
+    matched = np.asarray(area.leave(dark, canvas, mask, match_border=True))
+    assert matched[:, 64:].max() <= 10 + 32
+
+
 def test_new_parts_start_from_the_edge_colors() -> None:
     source = Image.new("RGB", (40, 40), (200, 0, 0))
     source.paste((0, 0, 200), (30, 0, 40, 40))

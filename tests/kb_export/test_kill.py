@@ -135,7 +135,7 @@ def prepare(data: Path, spec: str, endpoint: str, count: int) -> set[str]:
     outbox = Outbox(gallery)
     target = knowledge.default_target
     kept = [r for r in gallery.list(limit=-1) if r.image_id not in gone]
-    records = [knowledge._kb_record(record) for record in kept]
+    records = [knowledge._records.of(record) for record in kept]
     with gallery.transaction() as connection:
         outbox.enqueue(connection, target, records)
         outbox.withdraw(connection, target, gone)

@@ -132,6 +132,14 @@ def test_exporting_again_neither_checks_nor_puts(
     assert (again.put, again.failed, again.unchanged) == ((), (), 2)
 
 
+def test_a_color_that_is_none_is_set_aside_with_that_reason(
+    gallery: Gallery, knowledge: Knowledge
+) -> None:
+    keep(gallery, pictured(RED, "A mug.", metadata={"color_hex": "javascript"}))
+    ((_, reason),) = knowledge.export().failed
+    assert "'javascript' is not known" in reason
+
+
 def test_retrying_gives_what_was_set_aside_another_chance(
     gallery: Gallery, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
