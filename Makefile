@@ -9,10 +9,10 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-fast check bench bench-engine starter clean
+.PHONY: FORCE help install demo test test-fast test-s3 check bench bench-engine starter clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # dev.py decides: it does nothing while neither the requirements nor TORCH have changed.
 FORCE:
@@ -31,6 +31,10 @@ test: $(TEST_STAMP) ## Run the whole test suite
 
 test-fast: $(TEST_STAMP) ## Run the suite without the slow lane
 	$(BIN)/python -m pytest -m 'not slow'
+
+test-s3: $(TEST_STAMP) ## S3 tests on a real Ceph gateway (downloads 70 MB of Debian packages once)
+	$(BIN)/python scripts/radosgw fetch
+	$(BIN)/python -m pytest -m radosgw
 
 check: $(TEST_STAMP) ## Lint, types, import directions
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ TARGETS = [
     "demo",
     "test",
     "test-fast",
+    "test-s3",
     "check",
     "bench",
     "bench-engine",
