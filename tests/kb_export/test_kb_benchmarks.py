@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_killed_exports_of_the_benchmark_end_with_every_record_once(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.kb_kill", "--records", "60", "--kills", "3", "folder"],
+        [sys.executable, "-m", "benchmarks.kb_kill", "--records", "200", "--kills", "3", "folder"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -23,7 +23,7 @@ def test_killed_exports_of_the_benchmark_end_with_every_record_once(tmp_path: Pa
     )
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((tmp_path / "benchmarks/out/kb_kill.json").read_text())["folder"]
-    assert (figures["kills"], figures["records"]) == (3, 60)
+    assert (figures["kills"], figures["records"]) == (3, 200)
 
 
 def test_the_judgment_notices_what_is_lost_doubled_strange_or_not_noted() -> None:
