@@ -224,6 +224,8 @@ def load_model(
             **_quantization(pipeline_class, device, dtype, options),
             **substitutes(source.folder),
         )
+        if not is_accelerate_available():
+            _cast_stragglers(base, dtype)
         denoisers = [name for name in DENOISERS if getattr(base, name, None) is not None]
         place(base, device, options, denoisers)
         for name, component in base.components.items():
@@ -254,6 +256,21 @@ def load_model(
     if options.offload == "stages":
         loaded.offload()
     return loaded
+
+
+def _cast_stragglers(base: Any, dtype: torch.dtype) -> None:
+    """Bring weights to `dtype` that diffusers has left in the format of the file.
+
+    Without accelerate it does so to models with persistent buffers, such as Stable Diffusion 3's.
+    """
+    import diffusers
+
+    for component in base.components.values():
+        if isinstance(component, diffusers.ModelMixin):
+            precise = tuple(component._keep_in_fp32_modules or ())
+            for name, weight in component.named_parameters():
+                if weight.is_floating_point() and not any(part in name for part in precise):
+                    weight.data = weight.data.to(dtype)
 
 
 def _quantization(

@@ -67,6 +67,23 @@ def capture(
     loaded: LoadedModel, guidance: float, seed: int, steps: int, number: int, size: tuple[int, int]
 ) -> tuple[Any, Arguments]:
     """Return the denoiser and the arguments of one of its forwards, of the first mode it serves."""
+    stage = CapturingStage(number)
+    view, arguments = open_view(loaded, stage, guidance, seed, steps, size)
+    with torch.inference_mode(), contextlib.suppress(Captured):
+        view(**arguments)
+    assert stage.module is not None, "the pipeline made no such forward"
+    return stage.module, stage.arguments
+
+
+def open_view(
+    loaded: LoadedModel,
+    stage: CapturingStage,
+    guidance: float,
+    seed: int,
+    steps: int,
+    size: tuple[int, int],
+) -> tuple[Any, dict[str, Any]]:
+    """Return a pipeline view of the first mode that a model serves, and what to call it with."""
     spec = loaded.source.spec
     params = SamplingParams(num_inference_steps=steps, guidance_scale=guidance)
     pictures: dict[str, Any] = {
@@ -76,13 +93,9 @@ def capture(
     }
     mode = spec.modes[0]
     request = ImageRequest("a red mug", params=params, **pictures[mode])
-    stage = CapturingStage(number)
     call = painting_call(request, make_plan(request, spec), request.prompt, seed, spec)
     view = loaded.view(loaded.pipeline(call.class_name), sampler=None, stage=stage)
-    with torch.inference_mode(), contextlib.suppress(Captured):
-        view(**call.arguments(view))
-    assert stage.module is not None, "the pipeline made no such forward"
-    return stage.module, stage.arguments
+    return view, call.arguments(view)
 
 
 def tensors(output: Any) -> list[torch.Tensor]:
@@ -111,6 +124,20 @@ def test_a_joined_forward_answers_each_call_as_if_alone(family, load) -> None:
         for expected, given in zip(tensors(one), tensors(other), strict=True):
             assert given.shape == expected.shape
             assert (given - expected).abs().max() < 1e-4 * max(1.0, expected.abs().max())
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+def test_a_family_computes_in_bfloat16_from_float32_files(family, model_folder) -> None:
+    source = check_folder(model_folder(family), family)
+    loaded = load_model(source, torch.device("cpu"), torch.bfloat16, EngineStats())
+    denoiser = getattr(loaded.base, "unet", None) or loaded.base.transformer
+    assert {weight.dtype for weight in denoiser.parameters()} == {torch.bfloat16}
+    assert loaded.base.vae.dtype == torch.bfloat16
+    view, arguments = open_view(loaded, CapturingStage(99), 3.0, 1, 2, (64, 32))
+    with torch.inference_mode():
+        image = torch.tensor(view(**arguments).images[0])
+    assert image.shape == (32, 64, 3)
+    assert image.isfinite().all()
 
 
 @pytest.mark.parametrize("family", [name for name in BUILDERS if name != "z-image"])
