@@ -201,7 +201,7 @@ class Session:
                         return await read(response)
                     failure = await self._failure(response, call)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                failure = Failure(unreachable(self._client.host, error), self._client.attempts)
+                failure = unreachable(self._client.host, error, self._client.attempts)
             except httpx2.HTTPError as error:
                 raise broken(self._client.host, error) from None
             attempt += 1

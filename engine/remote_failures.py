@@ -141,12 +141,19 @@ def explain_event(said: ServerError, *, host: str, editing: bool) -> EngineError
     return explain(400 if blocked else 500, said, host=host, editing=editing)
 
 
-def unreachable(host: str, error: Exception) -> RemoteUnavailable:
-    """Return the error to raise when there is no connection."""
-    return RemoteUnavailable(
+def unreachable(host: str, error: Exception, attempts: int) -> Failure:
+    """Return what there is to say, and whether to try again, when there is no connection."""
+    if "certificate" in str(error).lower():
+        refused = RemoteRefused(
+            f"The certificate of the remote server ({host}) is not trusted.",
+            hint="Name the file of its authority in SSL_CERT_FILE.",
+        )
+        return Failure(refused)
+    unavailable = RemoteUnavailable(
         f"The remote server ({host}) cannot be reached: {type(error).__name__}.",
         hint=f"Is it running? {ADDRESS_HINT}",
     )
+    return Failure(unavailable, attempts)
 
 
 def broken(host: str, error: Exception) -> RemoteUnavailable:

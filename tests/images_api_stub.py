@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import uvicorn
@@ -268,16 +269,24 @@ class ImagesApi:
 
 
 @asynccontextmanager
-async def serving(api: ImagesApi) -> AsyncIterator[ImagesApi]:
-    """Serve the stub on a free port of loopback; `api.url` is its base address."""
-    config = uvicorn.Config(api.app(), port=0, log_config=None, timeout_graceful_shutdown=1)
+async def serving(api: ImagesApi, certificate: Path | None = None) -> AsyncIterator[ImagesApi]:
+    """Serve the stub on a free port of loopback; `api.url` is its base address.
+
+    Args:
+        api: the stub.
+        certificate: PEM file of a key and its certificate; with it, https is spoken.
+    """
+    config = uvicorn.Config(
+        api.app(), port=0, log_config=None, timeout_graceful_shutdown=1, ssl_certfile=certificate
+    )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server._serve())
     while not server.started:
         await asyncio.sleep(0.01)
         if running.done():
             running.result()
-    api.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+    scheme = "http" if certificate is None else "https"
+    api.url = f"{scheme}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
     try:
         yield api
     finally:

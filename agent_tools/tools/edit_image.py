@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent_tools.studio import Studio
 
 # More makes the starter paint things where only its backdrop belongs (seen in pictures).
-_BACKDROP_STRENGTH = 0.2
+_BACKDROP_STRENGTH = 0.1
 
 
 def _margin(side: str) -> Any:

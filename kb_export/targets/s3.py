@@ -20,10 +20,11 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from kb_export.bundle import (
     DOCUMENT_KEY,
+    delivery_key,
     document,
     document_key,
     document_prefix,
-    image_key,
+    image_files,
     image_prefix,
     sidecar,
     sidecar_key,
@@ -90,11 +91,11 @@ class S3Target:
         """
         with self._errors(record):
             self._remove_documents(record.sha256, keep=record.record_id)
-            picture = image_key(record)
-            self._write(picture, image, record.media_type)
+            for key, (data, media_type) in image_files(record, image).items():
+                self._write(key, data, media_type)
             self._write(
                 sidecar_key(record.record_id),
-                sidecar(record, f"{self.name}/{picture}"),
+                sidecar(record, f"{self.name}/{delivery_key(record)}"),
                 "application/json",
             )
             self._write(

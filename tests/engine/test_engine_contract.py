@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from engine_helpers import box_mask, events_of, paint, photograph
 from images_api_stub import KEY, ImagesApi, serving
+from PIL import Image
 
 from engine import Done, Engine, ImageRequest, LocalEngine, Queued, SamplingParams, StepEvent
 from engine.errors import EngineClosed, InvalidRequest, RequestCancelled
@@ -43,6 +44,11 @@ def new(**changes: object) -> ImageRequest:
     return replace(SHORT, request_id=uuid.uuid4().hex, **changes)
 
 
+def difference(one: Image.Image, other: Image.Image) -> int:
+    """The largest difference of two pixels; which forwards were shared may make it 1 of 255."""
+    return int(np.abs(np.asarray(one, int) - np.asarray(other, int)).max())
+
+
 async def test_events_come_in_order_and_end_with_the_pictures(engine: Engine) -> None:
     await engine.load()
     request = new()
@@ -61,8 +67,8 @@ async def test_events_come_in_order_and_end_with_the_pictures(engine: Engine) ->
 
 async def test_same_seed_same_picture(engine: Engine) -> None:
     one, other = await paint(engine, new()), await paint(engine, new(seeds=(4, 5)))
-    assert one.images[1].tobytes() == other.images[0].tobytes()
-    assert one.images[0].tobytes() != one.images[1].tobytes()
+    assert difference(one.images[1], other.images[0]) <= 1
+    assert difference(one.images[0], one.images[1]) > 1
 
 
 async def test_what_the_mask_keeps_comes_back_byte_for_byte(engine: Engine) -> None:
@@ -99,8 +105,7 @@ async def test_many_requests_at_once_all_get_their_own(engine: Engine) -> None:
     together = await asyncio.gather(*(paint(engine, request) for request in requests))
     assert [result.seeds for result in together] == [(k,) for k in range(8)]
     for one, other in zip(alone, together, strict=False):
-        difference = np.abs(np.asarray(one.images[0], int) - np.asarray(other.images[0], int))
-        assert difference.max() <= 1
+        assert difference(one.images[0], other.images[0]) <= 1
 
 
 async def test_a_closed_engine_stays_closed(engine: Engine) -> None:
