@@ -122,7 +122,8 @@ class Settings(BaseModel):
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
     token: SecretStr | None = Field(default=None, description="Bearer token of the HTTP server.")
     kb: str | None = Field(
-        default=None, description="Default knowledge base: folder:PATH or s3://bucket/prefix."
+        default=None,
+        description="Default knowledge base: folder:PATH, s3://bucket/prefix, or another kind.",
     )
     s3_endpoint: str | None = Field(default=None, description="S3 endpoint for other stores.")
     kb_public: bool = Field(
