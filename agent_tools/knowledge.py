@@ -218,9 +218,7 @@ class Knowledge:
 
         with self._exporting:
             if name not in self._targets:
-                endpoint = self._settings.s3_endpoint
-                known = {"endpoint": endpoint} if endpoint and name.startswith("s3:") else {}
-                self._targets[name] = open_target(name, known)
+                self._targets[name] = open_target(name, self._own_settings(name))
             reviewer = self._reviewer()
             if self._outbox.pending(name, scope):
                 reviewer.load()
@@ -239,6 +237,17 @@ class Knowledge:
             total = len(outcome.put) + len(outcome.deleted) + len(outcome.failed) + outcome.pending
             progress(total + 1, total + 1, "done")
         return outcome
+
+    def _own_settings(self, name: str) -> dict[str, str]:
+        """Return what this server's own settings say about a kind of knowledge base."""
+        settings = self._settings
+        by_scheme: dict[str, dict[str, str | None]] = {
+            "s3": {"endpoint": settings.s3_endpoint},
+            "pages": {"root": str(settings.kb_pages_root)},
+            "webhook": {"root": str(settings.kb_pages_root), "public_url": settings.public_url},
+        }
+        own = by_scheme.get(name.partition(":")[0], {})
+        return {key: value for key, value in own.items() if value}
 
     def _results(self) -> list[str]:
         """Return the ids of all pictures that are results, oldest first."""

@@ -56,6 +56,8 @@ async def replay(studio: Studio, image_id: str, progress: Progress = no_progress
             f"The picture {image_id} came from outside, so there is nothing to replay.",
             hint="Replay works for pictures that a tool made.",
         )
+    if "fresh" in studio.tools[tool].Arguments.model_fields:
+        arguments = {**arguments, "fresh": True}
     result = await studio.call(tool, arguments, progress)
     made = _counterpart(studio.gallery, original, [image.info.image_id for image in result.images])
     return compare(studio.gallery, original, made)

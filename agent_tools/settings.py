@@ -125,6 +125,9 @@ class Settings(BaseModel):
         default=None, description="Default knowledge base: folder:PATH or s3://bucket/prefix."
     )
     s3_endpoint: str | None = Field(default=None, description="S3 endpoint for other stores.")
+    kb_public: bool = Field(
+        default=False, description="Show the pages at /kb/ to everybody, without the token."
+    )
     language: str = Field(
         default="en",
         pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$",
@@ -173,6 +176,11 @@ class Settings(BaseModel):
     def kb_target(self) -> str:
         """The default knowledge base, a folder inside the data directory if none is set."""
         return self.kb or f"folder:{self.data / 'kb'}"
+
+    @property
+    def kb_pages_root(self) -> Path:
+        """The folder of the collections that the HTTP server shows at /kb/."""
+        return self.data / "kb-pages"
 
 
 def load_settings(

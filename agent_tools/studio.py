@@ -6,12 +6,14 @@ serve them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
 
@@ -52,6 +54,7 @@ class Studio:
         self.gallery = gallery
         self.personas = personas
         self.knowledge = knowledge
+        self.repeats = Repeats(gallery)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
 
     @classmethod
@@ -74,6 +77,8 @@ class Studio:
     ) -> ToolResult:
         """Check `arguments`, run the tool and return its result.
 
+        The same call with the same seed returns the stored pictures, unless it says `fresh`.
+
         Raises:
             AgentToolsError: bad arguments, an unknown id, a full queue, a refusal; cancellation
                 passes through as asyncio.CancelledError.
@@ -88,7 +93,15 @@ class Studio:
         except ValidationError as error:
             raise explain_arguments(tool, error) from None
         try:
-            return await tool.run(self, checked, progress)
+            key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
+            if key is not None and not getattr(checked, "fresh", False):
+                found = await asyncio.to_thread(self.repeats.find, self, tool, key)
+                if found is not None:
+                    return found
+            result = await tool.run(self, checked, progress)
+            if key is not None:
+                await asyncio.to_thread(self.repeats.remember, key, result)
+            return result
         except AgentToolsError:
             raise
         except Exception as error:

@@ -10,6 +10,8 @@ BENCHMARKS = {
     "starter": "engine.starter.evaluate",
     "mixed_load": "benchmarks.mixed_load",
     "throughput": "benchmarks.throughput",
+    "kb_export": "benchmarks.kb_export",
+    "kb_kill": "benchmarks.kb_kill",
 }
 
 

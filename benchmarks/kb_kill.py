@@ -111,7 +111,7 @@ def torture(work: Work, kills: int, records: int, dice: random.Random) -> dict[s
     done = 0
     started = time.perf_counter()
     for attempt in range(3 * kills):
-        done += killed(work, dice, max(2, 3 * records // (2 * kills)))
+        done += killed(work, dice, max(2, records // kills))
         if done == kills:
             break
         if attempt % 10 == 0:

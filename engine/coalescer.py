@@ -182,15 +182,16 @@ class Coalescer:
 
         Args:
             run: for whom.
-            kind: "text", "encode" or "decode"; names it in the statistics.
+            kind: "text", "encode", "decode" or "enlarge"; names it in the statistics.
             compute: what to do.
 
         Raises:
             EngineError: if the run must stop.
             Exception: what `compute` raised.
         """
-        # After the last step there is nothing left but this: it goes first.
-        remaining = 0.0 if kind == "decode" else run.job.remaining_s
+        # These come once a run and are short beside its steps: what they unlock can share the next
+        # forward, or is the finished picture.
+        remaining = run.job.remaining_s if kind == "enlarge" else 0.0
         return self._wait(_Parked(self._call(run, None, 1, remaining), run, kind, compute=compute))
 
     def drop(self, job: Job) -> None:

@@ -17,7 +17,7 @@ from engine.options import DEFAULT_OPTIONS, ModelOptions
 from engine.pricing import work_units
 from engine.registry import ModelSpec, find_model, short_name
 from engine.request import Done, ImageEvent, ImageRequest
-from engine.sources import open_source
+from engine.sources import known_revision, open_source
 from engine.stats import Health
 from engine.ways import NO_COMPANIONS
 from engine.worker import Worker, WorkerSettings
@@ -29,6 +29,10 @@ class Engine(Protocol):
     @property
     def model(self) -> str:
         """The name of the model it paints with."""
+
+    @property
+    def revision(self) -> str:
+        """The revision of its weights; empty if that is not known."""
 
     async def load(self) -> None:
         """Load the model now instead of at the first request. Idempotent.
@@ -112,6 +116,17 @@ class LocalEngine:
     def model(self) -> str:
         """The name of the model it paints with; a folder's last part, not its path."""
         return self._spec().name
+
+    @property
+    def revision(self) -> str:
+        """The hub commit or content hash of its weights; empty if there are none.
+
+        Before loading a folder is read in samples, which takes milliseconds.
+        """
+        worker = self._worker
+        if worker is not None and worker.revision:
+            return worker.revision
+        return known_revision(self._settings.model)
 
     async def load(self) -> None:
         """Load the model now instead of at the first request. Idempotent.

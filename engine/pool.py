@@ -61,6 +61,12 @@ class ModelPool:
         return short_name(self._names[0])
 
     @property
+    def revision(self) -> str:
+        """The revision of the default model's weights; empty before it is loaded."""
+        engine = self._engines.get(self._names[0])
+        return "" if engine is None else engine.revision
+
+    @property
     def models(self) -> tuple[str, ...]:
         """The names of what may be asked for, the default first."""
         return tuple(short_name(name) for name in self._names)

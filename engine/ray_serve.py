@@ -28,6 +28,7 @@ from engine.errors import (
     RequestCancelled,
 )
 from engine.request import Done, ImageEvent, ImageRequest
+from engine.sources import known_revision
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -140,6 +141,11 @@ class RayEngine:
     def model(self) -> str:
         """The name of the model it paints with."""
         return self._model
+
+    @property
+    def revision(self) -> str:
+        """The revision of its weights, as far as it can be seen from here."""
+        return known_revision(self._model)
 
     async def load(self) -> None:
         """Load the model in one replica; the others load it at their first request. Idempotent.

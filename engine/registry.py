@@ -93,6 +93,18 @@ KNOWN_MODELS: tuple[ModelSpec, ...] = (
         strength=None,
     ),
     ModelSpec(
+        "FLUX.2-klein-base-4B",
+        "black-forest-labs/FLUX.2-klein-base-4B",
+        FLUX2_KLEIN,
+        "Apache-2.0",
+        True,
+        steps=50,
+        guidance=4.0,
+        size=1024,
+        memory_gb=13,
+        strength=None,
+    ),
+    ModelSpec(
         "FLUX.2-klein-9B",
         "black-forest-labs/FLUX.2-klein-9B",
         FLUX2_KLEIN,

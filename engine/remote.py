@@ -79,6 +79,11 @@ class RemoteEngine:
         """The name of the model it asks for; before that is known, the server's host."""
         return self._model or self._client.host
 
+    @property
+    def revision(self) -> str:
+        """What is known of the weights: whose they are."""
+        return f"remote:{self._client.host}"
+
     async def load(self) -> None:
         """Ask the server which models it has. Idempotent.
 

@@ -105,6 +105,20 @@ def locate(
     return _download(hub_id, commit), hub_id, commit
 
 
+def known_revision(model: str) -> str:
+    """Return a model's revision without loading or fetching it; empty if it is not here."""
+    spec = find_model(model)
+    folder = Path(model).expanduser()
+    try:
+        if spec is not None and spec.source == "starter":
+            return folder_revision(STARTER_WEIGHTS)
+        if model.strip() and folder.is_dir():
+            return folder_revision(folder)
+    except (OSError, ModelNotLoaded):
+        return ""
+    return model.partition("@")[2]
+
+
 def check_folder(folder: Path, name: str, known: ModelSpec | None = None) -> Source:
     """Check that a folder is a complete diffusers model without code or pickles.
 

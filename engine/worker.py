@@ -51,6 +51,7 @@ class Worker:
     Attributes:
         loaded: resolves to the model's spec, or to the error that ended the worker.
         weights_bytes: memory that the loaded weights take; 0 before.
+        revision: of the loaded weights; empty before.
         ended: resolves when the thread has nothing left to do.
         thread: the thread, not started yet.
         companions: what was loaded beside the model; nothing before `loaded` is resolved.
@@ -64,6 +65,7 @@ class Worker:
         self.thread = threading.Thread(target=self._main, name="engine-worker", daemon=True)
         self.companions = NO_COMPANIONS
         self.weights_bytes = 0
+        self.revision = ""
         self._settings = settings
         self._admission = admission
         self._turn = turn
@@ -178,6 +180,7 @@ class Worker:
                 self._admission.learn(unit_s)
             self._coalescer = coalescer
             self.weights_bytes = loaded.weights_bytes()
+            self.revision = source.revision
             self.companions = loaded.companions
         except Exception as error:
             ours = _without_frames(error) if isinstance(error, EngineError) else None

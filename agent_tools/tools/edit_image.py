@@ -22,6 +22,7 @@ from agent_tools.painting import (
     warning_lines,
 )
 from agent_tools.policy import check_prompt
+from agent_tools.repeats import Fresh
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
 from agent_tools.wording import Wording, lower_first, wording
@@ -96,6 +97,7 @@ class EditImageArguments(Arguments):
         le=30,
         description="How closely to follow the words; the model's default if left out.",
     )
+    fresh: Fresh = False
 
 
 class EditImageOutput(BaseModel):
@@ -167,7 +169,7 @@ class EditImage(Tool):
         if change:
             warnings.append(f"Bytes outside the mask changed by up to {change}.")
         repeat = {
-            **asked.model_dump(exclude_none=True),
+            **asked.model_dump(exclude_none=True, exclude={"fresh"}),
             "seed": seed,
             "strength": result.params.strength,
             "steps": result.params.num_inference_steps,

@@ -21,6 +21,7 @@ from agent_tools.painting import (
     warning_lines,
 )
 from agent_tools.policy import check_prompt
+from agent_tools.repeats import Fresh
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
 from agent_tools.wording import wording
@@ -84,6 +85,7 @@ class GenerateImageArguments(Arguments):
         default=None,
         description="Paint, then enlarge by this factor and add detail, in one go.",
     )
+    fresh: Fresh = False
 
 
 class GenerateImageOutput(BaseModel):
@@ -147,7 +149,9 @@ class GenerateImage(Tool):
                     words=words,
                     tool=self.name,
                     arguments={
-                        **asked.model_dump(exclude_none=True, exclude_defaults=True),
+                        **asked.model_dump(
+                            exclude_none=True, exclude_defaults=True, exclude={"fresh"}
+                        ),
                         "negative_prompt": asked.negative_prompt,
                         "count": 1,
                         "seed": seed,

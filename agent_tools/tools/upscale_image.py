@@ -19,6 +19,7 @@ from agent_tools.painting import (
     warning_lines,
 )
 from agent_tools.policy import check_prompt
+from agent_tools.repeats import Fresh
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
 from agent_tools.wording import Wording
@@ -61,6 +62,7 @@ class UpscaleImageArguments(Arguments):
         le=150,
         description="Denoising steps of each part; the default if left out.",
     )
+    fresh: Fresh = False
 
 
 class UpscaleImageOutput(BaseModel):
@@ -115,7 +117,7 @@ class UpscaleImage(Tool):
                 words=_words(source),
                 tool=self.name,
                 arguments={
-                    **asked.model_dump(exclude_none=True),
+                    **asked.model_dump(exclude_none=True, exclude={"fresh"}),
                     "prompt": prompt,
                     "seed": seed,
                 },

@@ -34,13 +34,16 @@ __all__ = [
 ENTRY_POINTS = "agent_tools.kb_targets"
 # Modules load when a name asks for them. This package's own schemes cannot be taken over.
 _BUILT_IN = {
+    "bedrock": "kb_export.targets.bedrock_place",
     "dify": "kb_export.targets.dify",
     "folder": "kb_export.targets.folder",
     "langchain": "kb_export.targets.langchain",
-    "openai": "kb_export.targets.openai",
     "open-webui": "kb_export.targets.open_webui",
+    "openai": "kb_export.targets.openai",
+    "pages": "kb_export.targets.pages",
     "ragflow": "kb_export.targets.ragflow",
     "s3": "kb_export.targets.s3_place",
+    "webhook": "kb_export.targets.webhook",
 }
 
 

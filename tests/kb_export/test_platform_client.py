@@ -165,6 +165,7 @@ def test_compressed_answers_are_refused_unread(case: Case) -> None:
     )
     with pytest.raises(TargetUnavailable, match="compressed"):
         ask(case.client())
+    assert case.stub.encodings == {"identity"}  # none was asked for
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

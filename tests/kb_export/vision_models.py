@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tiny_models import _alphabet, _clip_config, _clip_tokenizer
+from tiny_models.parts import byte_letters, clip_config, clip_tokenizer
 
 SIDE = 32
 
@@ -34,7 +34,7 @@ def _bytes_tokenizer(*special: str) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = ["<pad>", "<s>", "</s>", "<unk>", *special, *_alphabet()]
+    words = ["<pad>", "<s>", "</s>", "<unk>", *special, *byte_letters()]
     core = Tokenizer(models.BPE(vocab={word: i for i, word in enumerate(words)}, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
@@ -56,12 +56,12 @@ def clip(folder: Path) -> Path:
 
     torch.manual_seed(1)
     config = CLIPConfig(
-        text_config=_clip_config().to_dict(),
+        text_config=clip_config().to_dict(),
         vision_config=_vision(CLIPVisionConfig).to_dict(),
         projection_dim=32,
     )
     CLIPModel(config).save_pretrained(folder)
-    CLIPProcessor(_image_processor(), _clip_tokenizer()).save_pretrained(folder)
+    CLIPProcessor(_image_processor(), clip_tokenizer()).save_pretrained(folder)
     return folder
 
 

@@ -45,6 +45,7 @@ BUILDERS = {
     "flux-kontext": lambda folder: build_tiny_flux(folder, "FluxKontextPipeline"),
     "flux-fill": lambda folder: build_tiny_flux(folder, "FluxFillPipeline"),
     "flux2-klein": build_tiny_flux2_klein,
+    "flux2-klein-base": lambda folder: build_tiny_flux2_klein(folder, distilled=False),
     "z-image": build_tiny_z_image,
     "qwen-image": build_tiny_qwen_image,
     "qwen-image-edit-plus": build_tiny_qwen_image_edit_plus,

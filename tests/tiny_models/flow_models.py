@@ -86,8 +86,11 @@ def build_tiny_flux(folder: Path, pipeline: str = "FluxPipeline") -> Path:
     return folder
 
 
-def build_tiny_flux2_klein(folder: Path) -> Path:
-    """FLUX.2 klein: Qwen3 text (layers 9, 18 and 27), distilled, edits by reference image."""
+def build_tiny_flux2_klein(folder: Path, distilled: bool = True) -> Path:
+    """FLUX.2 klein: Qwen3 text (layers 9, 18 and 27), edits by reference image.
+
+    The distilled one ignores guidance; the base model makes a second forward of it.
+    """
     import torch
     from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline, Flux2Transformer2DModel
     from transformers import Qwen3ForCausalLM
@@ -115,7 +118,7 @@ def build_tiny_flux2_klein(folder: Path) -> Path:
             axes_dims_rope=(4, 4, 4, 4),
             guidance_embeds=False,
         ),
-        is_distilled=True,
+        is_distilled=distilled,
     ).save_pretrained(folder)
     return folder
 

@@ -68,6 +68,7 @@ class StrictPlatform:
         self.violations: list[str] = []
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []
+        self.encodings: set[str] = set()
         self.url = ""
         self.breaking = ""  # a request with this in its body is answered with 500
 
@@ -85,6 +86,7 @@ class StrictPlatform:
 
     async def handle(self, request: Request) -> Response:
         self.requests.append((request.method, request.url.path))
+        self.encodings.add(request.headers.get("accept-encoding", ""))
         if self.breaking and self.breaking.encode() in await request.body():
             return JSONResponse({"message": "Internal Server Error"}, 500)
         fault = next((each for each in self.faults if each.fits(request)), None)
