@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # How far the proportions of a sketch may be from those of the picture it belongs to.
 _SKETCH_TOLERANCE = 0.02
+# A very long sketch is not painted thinner than this, pixels.
+_MIN_SKETCHED_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +242,9 @@ def _size_of_sketch(sketch: Image.Image, spec: ModelSpec) -> tuple[int, int]:
     """Return the model's own area in the proportions of a sketch, on the model's grid."""
     scale = spec.size / math.sqrt(sketch.width * sketch.height)
     multiple = spec.family.multiple
+    lowest = math.ceil(_MIN_SKETCHED_SIDE / multiple) * multiple
     width, height = (
-        min(MAX_SIDE, max(multiple, round(side * scale / multiple) * multiple))
+        min(MAX_SIDE, max(lowest, round(side * scale / multiple) * multiple))
         for side in sketch.size
     )
     return (spec.size, spec.size) if spec.fixed_size else (width, height)
