@@ -122,6 +122,9 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         ws="none",
+        # The same parser and loop everywhere: the limit below is one of h11's.
+        http="h11",
+        loop="asyncio",
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=64 * 1024,
     )

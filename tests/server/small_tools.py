@@ -172,7 +172,9 @@ def small_studio(settings: Settings) -> Studio:
 async def http_server(studio: Studio, **options: Any) -> AsyncIterator[str]:
     """Serve `studio` on a free port of loopback and yield the server's URL."""
     app = build_app(studio, WarmUp(studio), **options)
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, port=0, log_config=None, timeout_graceful_shutdown=1, http="h11", loop="asyncio"
+    )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = asyncio.create_task(server._serve())
