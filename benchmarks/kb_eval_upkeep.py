@@ -1,4 +1,4 @@
-"""Is an exported knowledge base what it should be: every link alive, nothing twice, nothing left?"""
+"""Is an exported knowledge base in order: every link alive, nothing twice, nothing left over?"""
 
 from __future__ import annotations
 

@@ -51,9 +51,18 @@ class Hit:
 class SearchIndex:
     """Search what was exported, in the database the outbox lives in."""
 
-    def __init__(self, database: Database, encoder: Encoder | None) -> None:
+    def __init__(
+        self, database: Database, encoder: Encoder | None, min_score: float | None = None
+    ) -> None:
+        """Prepare the tables; nothing is computed yet.
+
+        Args:
+            encoder: None = search by words.
+            min_score: threshold of `search`; each method's own, made for MiniLM, if None.
+        """
         self._database = database
         self._encoder = encoder
+        self._min_score = min_score
         self._lock = threading.Lock()
         self._records: dict[str, KBRecord] = {}  # what was exported; ids name contents
         self._ids: list[str] = []  # of self._vectors, row by row
@@ -98,7 +107,7 @@ class SearchIndex:
         Args:
             question: in a person's words; at most 500 characters count.
             limit: at most this many groups, 1 to 50.
-            min_score: hits below are left out; each method's own threshold if None.
+            min_score: hits below are left out; the index's own threshold if None.
         """
         question = clean(question, MAX_QUESTION)
         if not question:
@@ -112,7 +121,8 @@ class SearchIndex:
                 ranked = self._by_words(question)
             else:
                 ranked = self._by_meaning(question, self._encoder)
-        least = MIN_SCORE[method] if min_score is None else min_score
+        own = MIN_SCORE[method] if self._min_score is None else self._min_score
+        least = own if min_score is None else min_score
         hits = [Hit(records[i], 1.0, "exact") for i in exact if i in records]
         found = {hit.record.record_id for hit in hits}
         hits += [
