@@ -19,10 +19,12 @@ from agent_tools.errors import Overloaded
 from agent_tools.gallery import Gallery, NewImage
 from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png
+from agent_tools.repeats import Repeats
 from agent_tools.results import ImageInfo, ToolResult
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
+from engine.stats import Health
 from server.app import build_app
 from server.mcp import build_server, run_stdio
 from server.warm_up import WarmUp
@@ -148,6 +150,9 @@ class _NoEngine:
     async def close(self) -> None:
         return
 
+    def health(self) -> Health:
+        return Health(True, "")
+
 
 class _NoKnowledge:
     def close(self) -> None:
@@ -161,6 +166,7 @@ def small_studio(settings: Settings) -> Studio:
     studio.settings = settings
     studio.gallery = Gallery(settings.data)
     studio.personas = PersonaStore(studio.gallery)
+    studio.repeats = Repeats(studio.gallery)
     studio.engine = _NoEngine()  # type: ignore[assignment]
     studio.knowledge = _NoKnowledge()  # type: ignore[assignment]
     tools = (PaintSquare(), Hold(), CountAfterCancel(), Broken(), Full())
