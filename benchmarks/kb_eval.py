@@ -147,8 +147,8 @@ def shuffled(answers: Sequence[Answer], frozen: EvaluationSet) -> dict[str, Any]
         random.Random(seed).shuffle(others)
         other = dict(zip(keys, others, strict=True))
         for i, answer in enumerate(of_kind(answers, "picture")):
-            found = {other[key] for key in answer.shown}
-            gained[i] += bool(found & set(answer.question.pictures))
+            seen = {other[key] for key in answer.shown}
+            gained[i] += bool(seen & set(answer.question.pictures))
     found = estimate([(hits / _SHUFFLES, 1.0) for hits in gained])
     shown = [len(answer.shown) for answer in of_kind(answers, "picture")]
     right = [len(answer.question.pictures) for answer in of_kind(answers, "picture")]
