@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 # A run that is busy with Python does not hold the others up for longer than this.
 _PATIENCE_SHARE = 0.1
 _PATIENCE_S = (0.002, 0.025)
+# Longer runs may make a shorter one's forward so many times dearer.
+_STRETCH = 1.5
 
 
 class Coalescer:
@@ -319,11 +321,12 @@ class Coalescer:
                 self.curves.clear()
             self.curves.setdefault(shape, CostCurve()).observe(rows, seconds)
 
-    def _row_caps(self, key: Hashable) -> RowCaps:
+    def _row_caps(self, key: Hashable, rows: int) -> RowCaps:
         curve = self.curves.get(key)
         if curve is None:
             curve = CostCurve()
-        return RowCaps(curve.knee(), curve.limit)
+        peers = min(curve.limit, 2 * curve.knee())
+        return RowCaps(peers, min(peers, curve.rows_within(rows, _STRETCH)))
 
     def _call(self, run: Run, key: Hashable, rows: int, remaining_s: float) -> Call:
         return Call(

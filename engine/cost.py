@@ -77,6 +77,12 @@ class CostCurve:
             return self.limit
         return max(1, min(self.limit, math.ceil(base / (_DEARER * per_row))))
 
+    def rows_within(self, rows: int, stretch: float) -> int:
+        """Return how many rows take at most `stretch` times as long as `rows` rows do."""
+        most = stretch * self.seconds(rows)
+        fitting = [n for n in range(rows, self.limit + 1) if self.seconds(n) <= most]
+        return max(fitting, default=rows)
+
     def _line(self) -> tuple[float, float]:
         """Fit a + b * rows with the least relative error; return (a, b)."""
         # Weighted normal equations; the weights make errors relative.

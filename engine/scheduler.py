@@ -2,9 +2,9 @@
 
 Policy: shortest remaining work first, `interactive` before `batch`, and aging: a call that has
 waited longer than its class allows is served before all that have not, oldest first. Calls with
-equal keys share a forward: up to the key's knee, where more rows hardly get cheaper and only delay
-the first; up to its limit if they have about as much left as the first, for whom the time that
-sharing saves comes back.
+equal keys share a forward: those with about as much left as the first, to whom the time that
+sharing saves comes back, as long as rows get cheaper; longer ones while they hardly delay the
+first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine.request import Priority
 MAX_WAIT_S: dict[Priority, float] = {"interactive": 1.0, "batch": 4.0}
 
 
-# Beyond the knee only runs join that have at most this many times the work left of the first.
+# Peers of the first call have at most this many times the work left that it has.
 _PEERS = 2.0
 
 
@@ -27,12 +27,12 @@ class RowCaps:
     """How many rows a forward should have.
 
     Attributes:
-        knee: where a row is hardly cheaper in a larger batch.
-        limit: what memory allows; at least the knee.
+        peers: together with runs that have about as much left.
+        others: together with longer ones.
     """
 
-    knee: int
-    limit: int
+    peers: int
+    others: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,11 @@ class Scheduler:
     """Keep parked calls and choose groups of them.
 
     Args:
-        row_caps: of a key. A call that alone has more rows runs alone.
+        row_caps: of a key, for a first call of so many rows. A call that alone has more rows
+            runs alone.
     """
 
-    def __init__(self, row_caps: Callable[[Hashable], RowCaps]) -> None:
+    def __init__(self, row_caps: Callable[[Hashable, int], RowCaps]) -> None:
         self._row_caps = row_caps
         self._waiting: dict[int, Call] = {}
         self._holder: int | None = None
@@ -126,11 +127,11 @@ class Scheduler:
         first = ranked[0]
         group = [first]
         if first.key is not None:
-            caps = self._row_caps(first.key)
+            caps = self._row_caps(first.key, first.rows)
             rows = first.rows
             for call in ranked[1:]:
                 peer = call.remaining_s <= _PEERS * first.remaining_s
-                cap = caps.limit if peer else caps.knee
+                cap = caps.peers if peer else caps.others
                 if call.key == first.key and rows + call.rows <= cap:
                     group.append(call)
                     rows += call.rows

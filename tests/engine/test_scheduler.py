@@ -13,11 +13,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from engine.cost import CostCurve
 from engine.scheduler import MAX_WAIT_S, Call, RowCaps, Scheduler
 
-CAPS = {"small": RowCaps(2, 4), "large": RowCaps(8, 12)}
+CAPS = {"small": RowCaps(4, 2), "large": RowCaps(12, 8)}
 
 
 def scheduler() -> Scheduler:
-    return Scheduler(lambda key: CAPS[key])
+    return Scheduler(lambda key, rows: CAPS[key])
 
 
 def call(number: int, **changes: object) -> Call:
@@ -55,7 +55,7 @@ def test_the_run_with_the_least_left_goes_first_and_equal_keys_join_it() -> None
     assert waiting.next_group(0.1) == ()
 
 
-def test_peers_join_up_to_the_limit_and_longer_ones_up_to_the_knee() -> None:
+def test_peers_share_more_rows_than_longer_ones_may_join() -> None:
     waiting = scheduler()
     for number in range(6):
         waiting.park(call(number, rows=3, remaining_s=5.0 + number))
@@ -162,7 +162,7 @@ class Traffic(RuleBasedStateMachine):
             assert self.waiting.pop(member.call_id) is member, "each exactly once"
         assert len({member.key for member in group}) == 1
         if len(group) > 1:
-            assert sum(member.rows for member in group) <= CAPS[group[0].key].limit
+            assert sum(member.rows for member in group) <= CAPS[group[0].key].peers
         overdue = [c for c in self.waiting.values() if self._overdue(c) > 0]
         if overdue:
             oldest = max(self._overdue(c) for c in overdue)
@@ -211,6 +211,9 @@ def test_the_cost_of_a_forward_is_interpolated_and_the_knee_is_found() -> None:
     noisy = CostCurve({1: 0.055, 2: 0.061, 4: 0.1, 8: 0.2})
     assert 4 <= noisy.knee() <= 8
     assert CostCurve().knee() == CostCurve().limit
+    assert curve.rows_within(1, 1.5) == 2, "0.06 s; three would take 0.08 s"
+    assert flat.rows_within(2, 1.5) == 3
+    assert steep.rows_within(1, 1.5) >= 8
     with pytest.raises(ValueError, match="cannot be"):
         curve.observe(0, 1.0)
 
