@@ -1,8 +1,15 @@
 """Render the training and test pictures: `python -m engine.starter.render --out FOLDER`.
 
-Writes `train.npy` and `test.npy` (N, side, side, 3) uint8 and, beside each, a `.jsonl` with one
-{"domain", "attributes"} a line. Training never holds a pair of vocabulary.HELD_OUT_PAIRS; the
-test pictures are other draws and hold all pairs.
+Writes for `train` and `test`:
+
+- `NAME.npy` (N, side, side, 3) uint8 and `NAME.jsonl`, one {"domain", "attributes"} a line.
+  Pictures 2k and 2k+1 are an exact pair: they differ in one thing, most often a color, and share
+  every pixel that this thing does not touch.
+- `NAME-sketches.npy` (N, side, side) uint8: the line drawing of the same scene, ink on white.
+- `NAME-masks.npy` (N, side, side / 8) uint8: where the object is, packed bits (numpy.packbits).
+
+Training never holds a pair of vocabulary.HELD_OUT_PAIRS; the test pictures are other draws and
+hold all pairs. A finished shape is kept when the command is interrupted.
 """
 
 from __future__ import annotations
@@ -13,88 +20,204 @@ import multiprocessing
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from engine.starter import vocabulary as words
+from engine.starter.vocabulary import FULL, KINDS
 
 Item = dict[str, Any]
+Pixels = npt.NDArray[np.uint8]
+Shape = tuple[str, bool, str]  # kind, whether the second shape, view
+
+# What the second picture of a pair changes, and how often.
+_PRODUCT_EDITS: Final = {"color": 6, "finish": 1.5, "pattern": 2, "background": 1}
+_PERSON_EDITS: Final = {
+    "expression": 5,
+    "clothing_color": 2,
+    "clothing": 1,
+    "glasses": 1,
+    "beard": 1,
+    "headwear": 1,
+    "hair_color": 1,
+    "hair_style": 1,
+    "background": 1,
+}
+_MASCOT_EDITS: Final = {
+    k: v for k, v in _PERSON_EDITS.items() if k not in words.ONLY_PERSONS
+} | {"fur": 2}
+
+
+def draw_product(rng: random.Random) -> dict[str, str]:
+    """Choose a product; defaults come more often, so that short captions are trained well."""
+    name = rng.choice(tuple(KINDS))
+    kind = KINDS[name]
+    a = {
+        "kind": name,
+        "color": rng.choice(FULL.colors),
+        "finish": kind.finishes[0] if rng.random() < 0.3 else rng.choice(kind.finishes),
+        "shape": rng.choice(("default", "default", "other")),
+        "view": rng.choice(("front", "front", "side")),
+        "pattern": "plain" if rng.random() < 0.55 else rng.choice(kind.patterns),
+        "background": "white" if rng.random() < 0.4 else rng.choice(FULL.backgrounds),
+    }
+    if a["pattern"] != "plain":
+        a["second_color"] = second_color(rng, a["color"])
+    return a
+
+
+def second_color(rng: random.Random, color: str) -> str:
+    """Choose a second color that stands off the first; the default one more often."""
+    values = [value for value in FULL.second_colors if value != color]
+    return values[0] if rng.random() < 0.25 else rng.choice(values)
+
+
+def draw_avatar_attributes(rng: random.Random) -> dict[str, str]:
+    """Choose an avatar; three in ten are mascots."""
+    figure = "person" if rng.random() < 0.7 else rng.choice(words.MASCOTS)
+    barred = words.ONLY_MASCOTS if figure == "person" else words.ONLY_PERSONS
+    a = {k: rng.choice(v) for k, v in FULL.avatar.items() if k not in barred}
+    a["figure"] = figure
+    if rng.random() < 0.3:
+        a["background"] = "white"
+    if rng.random() < 0.4:
+        a["headwear"] = "none"
+    if "fur" in a and rng.random() < 0.4:
+        a["fur"] = "natural"
+    return a
+
+
+def edited(item: Item, rng: random.Random) -> Item:
+    """Return an item that differs in one thing that can be seen."""
+    a = dict(item["attributes"])
+    if item["domain"] == "product":
+        table, values = dict(_PRODUCT_EDITS), dict(FULL.product)
+        kind = KINDS[a["kind"]]
+        values |= {"finish": kind.finishes, "pattern": kind.patterns}
+    else:
+        table = dict(_PERSON_EDITS if a["figure"] == "person" else _MASCOT_EDITS)
+        values = dict(FULL.avatar)
+        if a.get("hair_style") == "bald" and a["beard"] == "no":
+            table.pop("hair_color")
+    table = {name: weight for name, weight in table.items() if len(values[name]) > 1}
+    name = rng.choices(tuple(table), tuple(table.values()))[0]
+    a[name] = rng.choice([value for value in values[name] if value != a[name]])
+    if item["domain"] == "product":
+        if a["pattern"] == "plain":
+            a.pop("second_color", None)
+        elif a.get("second_color") in (None, a["color"]):
+            a["second_color"] = second_color(rng, a["color"])
+    return {"domain": item["domain"], "attributes": a}
 
 
 def draw_items(count: int, share_products: float, seed: int, *, held_out: bool) -> list[Item]:
-    """Choose what to render; with `held_out` False, pairs kept for the judge are left out."""
+    """Choose what to render, in pairs; with `held_out` False, the judge's pairs are left out."""
+
+    def allowed(item: Item) -> bool:
+        a = item["attributes"]
+        return held_out or (a.get("color"), a.get("kind")) not in words.HELD_OUT_PAIRS
+
     rng = random.Random(seed)
     items: list[Item] = []
     while len(items) < count:
         if rng.random() < share_products:
-            a = {k: rng.choice(v) for k, v in words.PRODUCT_ATTRIBUTES.items()}
-            if rng.random() < 0.35:
-                a["background"] = "white"
-            if rng.random() < 0.3:
-                a["finish"] = "matte"
-            if not held_out and (a["color"], a["kind"]) in words.HELD_OUT_PAIRS:
-                continue
-            items.append({"domain": "product", "attributes": a})
+            first = {"domain": "product", "attributes": draw_product(rng)}
         else:
-            a = {k: rng.choice(v) for k, v in words.AVATAR_ATTRIBUTES.items()}
-            if rng.random() < 0.3:
-                a["background"] = "white"
-            if rng.random() < 0.4:
-                a["headwear"] = "none"
-            items.append({"domain": "avatar", "attributes": a})
-    return items
+            first = {"domain": "avatar", "attributes": draw_avatar_attributes(rng)}
+        second = edited(first, rng)
+        if allowed(first) and allowed(second):
+            items += [first, second]
+    return items[:count]
 
 
-def _render_group(job: tuple[tuple[str, bool] | None, list[tuple[int, Item]], int]) -> Any:
-    """Render all items of one shape (or avatars, for None)."""
+def shape_of(item: Item) -> Shape | None:
+    """Return the geometry that a product needs; None for an avatar."""
+    a = item["attributes"]
+    return (a["kind"], a["shape"] == "other", a["view"]) if item["domain"] == "product" else None
+
+
+def _render_group(job: tuple[Shape | None, list[tuple[int, Item]], int]) -> Any:
+    """Render all items of one shape (or avatars, for None): pictures, sketches, packed masks."""
     shape, group, side = job
     pictures = np.empty((len(group), side, side, 3), np.uint8)
+    sketches = np.empty((len(group), side, side), np.uint8)
+    masks = np.empty((len(group), side, side), bool)
     if shape is None:
         from engine.starter.render.avatars import draw_avatar
+        from engine.starter.render.sketches import drawn_lines
 
         for i, (_, item) in enumerate(group):
             pictures[i] = np.asarray(draw_avatar(item["attributes"], side))
+            sketches[i] = drawn_lines(pictures[i])
+            masks[i] = (pictures[i] != pictures[i][2, 2]).any(axis=-1)
     else:
         import torch
 
-        from engine.starter.render.scene import build_geometry, shade
+        from engine.starter.render.geometry import build_geometry
+        from engine.starter.render.shading import look_of, shade
+        from engine.starter.render.sketches import geometry_lines
 
         torch.set_num_threads(1)
         geometry = build_geometry(*shape, side)
+        sketches[:] = geometry_lines(geometry)
+        masks[:] = geometry.mask.view(side, 2, side, 2).float().mean(dim=(1, 3)).numpy() > 0.3
         for i, (_, item) in enumerate(group):
-            a = item["attributes"]
-            picture = shade(geometry, a["color"], a["finish"], a["background"])
+            picture = shade(geometry, look_of(item["attributes"]))
             pictures[i] = (picture.permute(1, 2, 0) * 255).round().byte().numpy()
-    return [i for i, _ in group], pictures
+    return [i for i, _ in group], pictures, sketches, np.packbits(masks, axis=-1)
 
 
-def _jobs(items: list[Item], side: int) -> Iterator[Any]:
+def _jobs(items: list[Item], side: int, done: set[int]) -> Iterator[Any]:
     groups: dict[Any, list[tuple[int, Item]]] = {}
     for i, item in enumerate(items):
-        a = item["attributes"]
-        shape = (a["kind"], a["shape"] == "other") if item["domain"] == "product" else None
-        groups.setdefault(shape, []).append((i, item))
+        groups.setdefault(shape_of(item), []).append((i, item))
     for shape, group in groups.items():
         for start in range(0, len(group), 400):
-            yield shape, group[start : start + 400], side
+            part = group[start : start + 400]
+            if part[0][0] not in done:
+                yield shape, part, side
+
+
+def _arrays(path: Path, count: int, side: int) -> list[Any]:
+    """Return the memory-mapped files, those of an interrupted run if they are there."""
+    shapes = {"": (count, side, side, 3), "-sketches": (count, side, side)}
+    shapes |= {"-masks": (count, side, side // 8)}
+    arrays = []
+    for suffix, shape in shapes.items():
+        part = path.with_name(f"{path.stem}{suffix}.part.npy")
+        mode = "r+" if part.exists() else "w+"
+        arrays.append(np.lib.format.open_memmap(part, mode, np.uint8, shape))  # type: ignore[no-untyped-call]
+    return arrays
 
 
 def render(items: list[Item], path: Path, side: int, processes: int) -> None:
-    """Render `items` to `path` with a progress bar, N processes of one thread each."""
+    """Render `items` to `path` and its companions, N processes of one thread each."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part.npy")
-    shape = (len(items), side, side, 3)
-    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    ledger = path.with_suffix(".done")
+    done = {int(line) for line in ledger.read_text().split()} if ledger.exists() else set()
+    arrays = _arrays(path, len(items), side)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(processes) as pool, tqdm(total=len(items), desc=path.stem) as bar:
-        for indices, pictures in pool.imap_unordered(_render_group, _jobs(items, side)):
-            array[indices] = pictures
+    with (
+        context.Pool(processes) as pool,
+        tqdm(total=len(items), desc=path.stem, mininterval=10) as bar,
+        ledger.open("a") as record,
+    ):
+        for indices, *made in pool.imap_unordered(_render_group, _jobs(items, side, done)):
+            for array, values in zip(arrays, made, strict=True):
+                array[indices] = values
+            record.write(f"{indices[0]}\n")
+            record.flush()
             bar.update(len(indices))
-    array.flush()
+    for array in arrays:
+        array.flush()
     path.with_suffix(".jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
-    temporary.rename(path)
+    for suffix in ("-sketches", "-masks", ""):
+        name = f"{path.stem}{suffix}"
+        path.with_name(f"{name}.part.npy").rename(path.with_name(f"{name}.npy"))
+    ledger.unlink()
 
 
 def main() -> None:
@@ -103,15 +226,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--train", type=int, default=12000, help="training pictures")
-    parser.add_argument("--test", type=int, default=1500, help="test pictures")
+    parser.add_argument("--train", type=int, default=24000, help="training pictures")
+    parser.add_argument("--test", type=int, default=2400, help="test pictures")
     parser.add_argument("--side", type=int, default=256, help="pixels")
-    parser.add_argument("--products", type=float, default=0.6, help="share of products")
+    parser.add_argument("--products", type=float, default=0.65, help="share of products")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     options = parser.parse_args()
     for name, count, seed, held_out in (
-        ("train", options.train, 1, False),
         ("test", options.test, 2, True),
+        ("train", options.train, 1, False),
     ):
         path = options.out / f"{name}.npy"
         if not path.exists():
