@@ -18,11 +18,11 @@ from engine.starter.training import (
     Average,
     Budget,
     Pixels,
+    Progress,
     Team,
     every,
     load_checkpoint,
     load_pictures,
-    progress_bar,
     run_team,
     save_checkpoint,
     to_tensor,
@@ -60,6 +60,20 @@ def psnr(model: StarterAutoencoder, pictures: Pixels) -> float:
             error = ((model(x).clamp(-1, 1) - x) / 2).pow(2).mean(dim=(1, 2, 3))
             values += (-10 * error.clamp(min=1e-9).log10()).tolist()
     return float(np.mean(values))
+
+
+def adopt(earlier: Path, work: Path) -> None:
+    """Take over an earlier model's autoencoder, unless `work` has one.
+
+    Raises:
+        SystemExit: if there is none.
+    """
+    if (work / "autoencoder.pt").exists():
+        return
+    state = load_checkpoint(earlier / "autoencoder.pt")
+    if state is None:
+        raise SystemExit(f"There is no autoencoder in {earlier}.")
+    save_checkpoint(work / "autoencoder.pt", state)
 
 
 def train(
@@ -102,7 +116,7 @@ def train(
     torch.manual_seed(step + team.rank)
     due = every(checkpoint_seconds)
     model.to(memory_format=torch.channels_last)
-    bar = progress_bar(path.stem, team)
+    progress = Progress(path.stem, team)
     shown = 0.0
     while share < 1:
         for group in optimizer.param_groups:
@@ -122,10 +136,8 @@ def train(
             continue
         average.update(model, step)
         shown = loss.item() if step == 1 else shown * 0.98 + loss.item() * 0.02
-        bar.n = 100 * budget.share
-        bar.set_postfix_str(
-            f"step {step}, loss {shown:.4f}, {step * BATCH * team.size / budget.used_s:.1f}/s"
-        )
+        rate = step * BATCH * team.size / budget.used_s
+        progress.show(share, f"step {step}, loss {shown:.4f}, {rate:.1f}/s")
         if next(due) or share >= 1:
             save_checkpoint(
                 path,
@@ -137,7 +149,7 @@ def train(
                     "step": step,
                 },
             )
-    bar.close()
+    progress.close()
     if not team.leads:
         return
     model.load_state_dict(average.values)
@@ -155,8 +167,13 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=worker_count())
     parser.add_argument("--checkpoint-seconds", type=float, default=CHECKPOINT_EVERY_S)
     parser.add_argument("--decoder-only", action="store_true")
+    parser.add_argument(
+        "--start-from", type=Path, help="work folder of an earlier model, whose autoencoder is taken over"
+    )
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.start_from is not None:
+        adopt(options.start_from, options.work)
     run_team(
         options.processes,
         train,

@@ -14,6 +14,7 @@ from engine_helpers import paint
 
 from engine import ImageRequest
 from engine.starter import JUDGE, WEIGHTS
+from engine.starter.vocabulary import load_vocabulary
 
 pytestmark = pytest.mark.anyio
 MEGABYTE, MEBIBYTE = 10**6, 2**20
@@ -88,8 +89,9 @@ async def test_words_it_never_learned_are_named_in_a_warning(open_engine) -> Non
     assert any("velvet" in warning for warning in result.warnings)
 
 
-def test_the_judge_is_shipped_as_safetensors() -> None:
-    assert [path.name for path in JUDGE.iterdir()] == ["judge.safetensors"]
+def test_the_judge_is_shipped_without_pickles_and_knows_what_the_model_knows() -> None:
+    assert {path.suffix for path in JUDGE.iterdir()} == {".json", ".safetensors"}
+    assert load_vocabulary(JUDGE) == load_vocabulary(WEIGHTS)
 
 
 @pytest.mark.slow

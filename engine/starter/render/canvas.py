@@ -36,7 +36,7 @@ class Canvas:
         elif mood == "surprised":
             self.oval(256, y + 2, 23, 29, lips)
         elif mood == "sad":
-            self.draw.arc((214, y - 10, 298, y + 40), 200, 340, fill=lips, width=13)
+            self.draw.arc((204, y - 14, 308, y + 56), 205, 335, fill=lips, width=15)
         elif mood == "thinking":
             self.draw.line((240, y + 6, 294, y - 10), fill=lips, width=13)
         else:

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from engine.starter import vocabulary as words
-from engine.starter.vocabulary import FULL, KINDS
+from engine.starter.vocabulary import FULL, KINDS, Vocabulary
 
 Item = dict[str, Any]
 Pixels = npt.NDArray[np.uint8]
@@ -51,18 +51,18 @@ _MASCOT_EDITS: Final = {
 } | {"fur": 2}
 
 
-def draw_product(rng: random.Random) -> dict[str, str]:
+def draw_product(rng: random.Random, known: Vocabulary = FULL) -> dict[str, str]:
     """Choose a product; defaults come more often, so that short captions are trained well."""
-    name = rng.choice(tuple(KINDS))
-    kind = KINDS[name]
+    name = rng.choice(tuple(known.kinds))
+    kind = known.kinds[name]
     a = {
         "kind": name,
-        "color": rng.choice(FULL.colors),
+        "color": rng.choice(known.colors),
         "finish": kind.finishes[0] if rng.random() < 0.3 else rng.choice(kind.finishes),
         "shape": rng.choice(("default", "default", "other")),
-        "view": rng.choice(("front", "front", "side")),
+        "view": known.views[0] if rng.random() < 0.5 else rng.choice(known.views),
         "pattern": "plain" if rng.random() < 0.55 else rng.choice(kind.patterns),
-        "background": "white" if rng.random() < 0.4 else rng.choice(FULL.backgrounds),
+        "background": "white" if rng.random() < 0.4 else rng.choice(known.backgrounds),
     }
     if a["pattern"] != "plain":
         a["second_color"] = second_color(rng, a["color"])
@@ -75,11 +75,12 @@ def second_color(rng: random.Random, color: str) -> str:
     return values[0] if rng.random() < 0.25 else rng.choice(values)
 
 
-def draw_avatar_attributes(rng: random.Random) -> dict[str, str]:
-    """Choose an avatar; three in ten are mascots."""
-    figure = "person" if rng.random() < 0.7 else rng.choice(words.MASCOTS)
+def draw_avatar_attributes(rng: random.Random, known: Vocabulary = FULL) -> dict[str, str]:
+    """Choose an avatar; three in ten are mascots, if they are known."""
+    figures = known.avatar.get("figure", ("person",))
+    figure = "person" if rng.random() < 0.7 else rng.choice(figures[1:] or figures)
     barred = words.ONLY_MASCOTS if figure == "person" else words.ONLY_PERSONS
-    a = {k: rng.choice(v) for k, v in FULL.avatar.items() if k not in barred}
+    a = {k: rng.choice(v) for k, v in known.avatar.items() if k not in barred}
     a["figure"] = figure
     if rng.random() < 0.3:
         a["background"] = "white"
