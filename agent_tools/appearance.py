@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from agent_tools.wording import ALT_LIMIT, CAPTION_LIMIT, Wording, sentence, tags, title
 from engine.starter.captions import avatar_caption, parse
-from engine.starter.vocabulary import AVATAR_ATTRIBUTES, AVATAR_DEFAULTS, CLOTHING_PHRASES
+from engine.starter.phrases import CLOTHING_PHRASES
+from engine.starter.vocabulary import AVATAR_ATTRIBUTES, AVATAR_DEFAULTS
 
 if TYPE_CHECKING:
     from agent_tools.personas import Persona

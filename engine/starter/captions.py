@@ -6,31 +6,16 @@ speaks of what the shipped weights can draw unless it is given another vocabular
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from engine.starter import phrases, vocabulary
+from engine.starter.spoken_text import Mention, SpokenText
 from engine.starter.vocabulary import AVATAR_DEFAULTS, DEFAULT_COLOR, Vocabulary
 
 Domain = Literal["product", "avatar", "unknown"]
-_Table = Mapping[str, str]
 
-_FILLER: Final = frozenset(
-    """
-    a against an and are at avatar backdrop background beautiful before big classic clean color
-    colored colors colour coloured cozy create cute detailed draw elegant expression for
-    friendly from front generate good hair has have he head her high his icon illustration image
-    in is it its large look looking lovely made make mascot me modern my new nice of old on one
-    or our out paint pair pattern patterned photo photograph picture please pretty product
-    profile quality render rendering same she shot shoulders show simple single skin small smart
-    standing studio style stylish that the their they this to us very view wearing wears who
-    whose with young your
-    """.split()  # noqa: SIM905
-)
-# Products that an avatar may wear: "a fox in a hoodie" is no hoodie.
-_WORN: Final = ("hoodie", "headphones", "cap", "sunglasses", "boots", "dress", "t-shirt", "watch")
 _PATTERN_NOUN: Final = {"striped": "stripes", "dotted": "dots", "two-tone": "accents"}
 
 
@@ -52,7 +37,7 @@ class Parsed:
 def parse(prompt: str, known: Vocabulary | None = None) -> Parsed:
     """Read what a prompt asks for; words may come in any order, terse or chatty."""
     known = known or vocabulary.shipped()
-    text, found = _Text(prompt), dict[str, str]()
+    text, found = SpokenText(prompt), dict[str, str]()
     background = text.take(
         {
             f"{phrase} {noun}": value
@@ -72,7 +57,7 @@ def parse(prompt: str, known: Vocabulary | None = None) -> Parsed:
     return _parse_product(text, found, kind, known)
 
 
-def _figure(text: _Text, known: Vocabulary, kinds: _Table) -> str | None:
+def _figure(text: SpokenText, known: Vocabulary, kinds: Mapping[str, str]) -> str | None:
     """Return which avatar is meant, if any."""
     if not known.avatar:
         return None
@@ -85,11 +70,11 @@ def _figure(text: _Text, known: Vocabulary, kinds: _Table) -> str | None:
     return "person" if hair or text.has(*phrases.PERSON_WORDS) else None
 
 
-def _all_worn(things: Iterable[_Mention]) -> bool:
-    return all(thing.value in _WORN for thing in things)
+def _all_worn(things: Iterable[Mention]) -> bool:
+    return all(thing.value in phrases.WORN for thing in things)
 
 
-def _parse_product(text: _Text, found: dict[str, str], kind: str, known: Vocabulary) -> Parsed:
+def _parse_product(text: SpokenText, found: dict[str, str], kind: str, known: Vocabulary) -> Parsed:
     found["kind"] = kind
     comes_in = known.kinds[kind]
     default, other = comes_in.shapes
@@ -109,7 +94,7 @@ def _parse_product(text: _Text, found: dict[str, str], kind: str, known: Vocabul
 
 
 def _colors(
-    text: _Text, patterns: tuple[str, ...], known: Vocabulary, first: str | None
+    text: SpokenText, patterns: tuple[str, ...], known: Vocabulary, first: str | None
 ) -> dict[str, str]:
     """Read the color, the pattern and the second color: "red with white dots", "red and white"."""
     found = {}
@@ -145,7 +130,9 @@ def _colors(
     return found
 
 
-def _parse_avatar(text: _Text, found: dict[str, str], figure: str, known: Vocabulary) -> Parsed:
+def _parse_avatar(
+    text: SpokenText, found: dict[str, str], figure: str, known: Vocabulary
+) -> Parsed:
     if figure == "person":
         _read_person(text, found)
     else:
@@ -162,7 +149,7 @@ def _parse_avatar(text: _Text, found: dict[str, str], figure: str, known: Vocabu
     return Parsed("avatar", told, text.rest())
 
 
-def _read_person(text: _Text, found: dict[str, str]) -> None:
+def _read_person(text: SpokenText, found: dict[str, str]) -> None:
     skin = text.take(_spoken(phrases.SKIN_PHRASES))
     if skin:
         found["skin"] = skin
@@ -182,7 +169,9 @@ def _read_person(text: _Text, found: dict[str, str]) -> None:
         found["beard"] = "yes"
 
 
-def _read_expression_and_clothes(text: _Text, found: dict[str, str], known: Vocabulary) -> None:
+def _read_expression_and_clothes(
+    text: SpokenText, found: dict[str, str], known: Vocabulary
+) -> None:
     expression = text.take(_spoken(phrases.EXPRESSION_PHRASES, known.avatar["expression"]))
     if expression:
         found["expression"] = expression
@@ -308,52 +297,3 @@ def _spoken(
     """Return value by phrase, of the values that are known."""
     wanted = table if values is None else [value for value in values if value in table]
     return {phrase: value for value in wanted for phrase in table[value]}
-
-
-@dataclass(frozen=True, slots=True)
-class _Mention:
-    at: int
-    phrase: str
-    value: str
-
-
-class _Text:
-    """A prompt whose recognized phrases are taken out one after another."""
-
-    def __init__(self, prompt: str) -> None:
-        self._text = " " + " ".join(re.findall(r"[\w'-]+", prompt.lower())) + " "
-
-    def has(self, *wanted: str) -> bool:
-        return any(f" {phrase} " in self._text for phrase in wanted)
-
-    def remove(self, phrase: str) -> None:
-        while self.has(phrase):
-            self._text = self._text.replace(f" {phrase} ", "  ")
-
-    def mentions(self, table: _Table) -> list[_Mention]:
-        """Return the phrases of the table in the order they are said; longer ones win."""
-        left, found = self._text, []
-        for phrase in sorted(table, key=len, reverse=True):
-            at = left.find(f" {phrase} ")
-            if at >= 0:
-                found.append(_Mention(at, phrase, table[phrase]))
-                left = left.replace(f" {phrase} ", f" {'#' * len(phrase)} ")
-        return sorted(found, key=lambda mention: mention.at)
-
-    def take(self, table: _Table) -> str | None:
-        """Remove every phrase of the table's longest match; return its value.
-
-        All phrases with that value go, so that "a gift, a present" leaves nothing unknown.
-        """
-        for phrase in sorted(table, key=len, reverse=True):
-            if self.has(phrase):
-                value = table[phrase]
-                self.remove(phrase)
-                for other in sorted(table, key=len, reverse=True):
-                    if table[other] == value:
-                        self.remove(other)
-                return value
-        return None
-
-    def rest(self) -> tuple[str, ...]:
-        return tuple(word for word in self._text.split() if word not in _FILLER)

@@ -78,9 +78,7 @@ class Judge(nn.Module):
         """Say what each picture (B, 3, H, W) in -1..1 shows, by head name."""
         logits = self(shrink(pictures, self.side))
         chosen = {name: values.argmax(dim=1).tolist() for name, values in logits.items()}
-        return [
-            {k: self.values[k][v[i]] for k, v in chosen.items()} for i in range(len(pictures))
-        ]
+        return [{k: self.values[k][v[i]] for k, v in chosen.items()} for i in range(len(pictures))]
 
 
 def shrink(pictures: Tensor, side: int) -> Tensor:
@@ -141,7 +139,7 @@ def train(data: Path, work: Path, out: Path, minutes: float) -> None:
         model.load_state_dict(before["model"])
         optimizer.load_state_dict(before["optimizer"])
     budget = Budget(minutes, before["used_s"] if before else 0.0)
-    step, shown, share = before["step"] if before else 0, 0.0, budget.share
+    step, shown, share = before["step"] if before else 0, 0.0, budget.share if before else 0.0
     torch.manual_seed(step)
     progress, due = Progress("judge"), every(CHECKPOINT_EVERY_S)
     while share < 1:

@@ -145,3 +145,18 @@ MASCOT_PHRASES: Final[dict[str, tuple[str, ...]]] = {
     "fox": ("fox", "vixen"),
     "bear": ("bear", "teddy bear", "teddy"),
 }
+# Products that an avatar may wear: "a fox in a hoodie" is no hoodie.
+WORN: Final = ("hoodie", "headphones", "cap", "sunglasses", "boots", "dress", "t-shirt", "watch")
+# Words that ask for nothing.
+FILLER: Final = frozenset(
+    """
+    a against an and are at avatar backdrop background beautiful before big classic clean color
+    colored colors colour coloured cozy create cute detailed draw elegant expression for
+    friendly from front generate good hair has have he head her high his icon illustration image
+    in is it its large look looking lovely made make mascot me modern my new nice of old on one
+    or our out paint pair pattern patterned photo photograph picture please pretty product
+    profile quality render rendering same she shot shoulders show simple single skin small smart
+    standing studio style stylish that the their they this to us very view wearing wears who
+    whose with young your
+    """.split()  # noqa: SIM905
+)

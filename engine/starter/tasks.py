@@ -51,7 +51,9 @@ class Conditions:
         for row, (task, i) in enumerate(zip(tasks, chosen, strict=True)):
             if TASKS[task] == "edit":
                 # Pictures 2k and 2k + 1 are a pair that differs in one thing.
-                out[row, 1:] = torch.from_numpy(self._encoded.pictures[min(i ^ 1, len(self._pictures) - 1)]).float()
+                out[row, 1:] = torch.from_numpy(
+                    self._encoded.pictures[min(i ^ 1, len(self._pictures) - 1)]
+                ).float()
             elif TASKS[task] == "ink":
                 out[row, 1:] = torch.from_numpy(self._encoded.drawings[i]).float()
         rows = np.flatnonzero(tasks == TASKS.index("fill"))

@@ -111,7 +111,7 @@ def train(
         average.values = state["average"]
     budget = Budget(minutes, state["used_s"] if state else 0.0)
     step = state["step"] if state else 0
-    share = budget.share
+    share = budget.share if state else 0.0
     rng = np.random.default_rng([step, team.rank])
     torch.manual_seed(step + team.rank)
     due = every(checkpoint_seconds)
@@ -168,7 +168,9 @@ def main() -> None:
     parser.add_argument("--checkpoint-seconds", type=float, default=CHECKPOINT_EVERY_S)
     parser.add_argument("--decoder-only", action="store_true")
     parser.add_argument(
-        "--start-from", type=Path, help="work folder of an earlier model, whose autoencoder is taken over"
+        "--start-from",
+        type=Path,
+        help="work folder of an earlier model, whose autoencoder is taken over",
     )
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)

@@ -155,7 +155,8 @@ def train(run: Run, team: Team) -> None:
     if state is not None and not (run.cooldown and state["used_s"] == 0):
         average.values = {k: v.to(device) for k, v in state["average"].items()}
     budget = Budget(run.minutes, state["used_s"] if state else 0.0, 1.0 if run.cooldown else 0.0)
-    step, share = state["step"] if state else 0, budget.share
+    step = state["step"] if state else 0
+    share = budget.share if budget.used_s > 1 else 0.0
     shown = state["loss"] if state else 1.0
     torch.manual_seed(step * 64 + team.rank)
     rng = np.random.default_rng([step, team.rank])
@@ -171,7 +172,7 @@ def train(run: Run, team: Team) -> None:
         x, text, extra = (part.to(device) for part in batches.next())
         loss = _flow_loss(forward, x, text, extra)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         share = team.average(model.parameters(), budget.share)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -148,12 +148,12 @@ def train(work: Path, minutes: float, start_from: Path | None = None) -> None:
         optimizer.load_state_dict(before["optimizer"])
     elif start_from is not None:
         _start_from(start_from, tokenizer, encoder)
-    budget = Budget(minutes, before["used_s"] if before else 0.0)
     step, shown = before["step"] if before else 0, 0.0
     rng = random.Random(step)
     pool = draw_items(40000, 0.6, 5, held_out=False)
+    budget = Budget(minutes, before["used_s"] if before else 0.0)
     progress, due = Progress("text encoder"), every(CHECKPOINT_EVERY_S)
-    share = budget.share
+    share = budget.share if before else 0.0
     while share < 1:
         for group in optimizer.param_groups:
             group["lr"] = PEAK_RATE * budget.rate()

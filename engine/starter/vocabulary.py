@@ -208,9 +208,7 @@ class Vocabulary:
             "finish": _known(FINISHES, (f for kind in self.kinds.values() for f in kind.finishes)),
             "shape": ("default", "other"),
             "view": self.views,
-            "pattern": _known(
-                PATTERNS, (p for kind in self.kinds.values() for p in kind.patterns)
-            ),
+            "pattern": _known(PATTERNS, (p for kind in self.kinds.values() for p in kind.patterns)),
             "second_color": self.second_colors,
             "background": self.backgrounds,
         }

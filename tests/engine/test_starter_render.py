@@ -84,9 +84,7 @@ def test_every_finish_and_pattern_looks_different(mug: Geometry) -> None:
         shade(mug, Look("teal", pattern=pattern), supersampling=1) for pattern in words.PATTERNS
     ]
     for pictures in (finishes, patterns):
-        apart = [
-            float((a - b).abs()[:, mug.mask].mean()) for a, b in combinations(pictures, 2)
-        ]
+        apart = [float((a - b).abs()[:, mug.mask].mean()) for a, b in combinations(pictures, 2)]
         assert min(apart) > 0.008
 
 
@@ -141,7 +139,7 @@ def test_pictures_drawings_and_masks_belong_together(tmp_path: Path) -> None:
     item = {"domain": "product", "attributes": draw_product(Random(1)) | {"kind": "mug"}}
     item["attributes"] |= {"finish": "matte", "pattern": "plain", "background": "white"}
     face = {"domain": "avatar", "attributes": {"figure": "robot"}}
-    render([item, face], tmp_path / "some.npy", 64, 1)
+    render({tmp_path / "some.npy": [item, face]}, 64, 1)
     pictures, drawings = (np.load(tmp_path / f"some{s}.npy") for s in ("", "-sketches"))
     masks = np.unpackbits(np.load(tmp_path / "some-masks.npy"), axis=-1).astype(bool)
     assert pictures.shape == (2, 64, 64, 3) and drawings.shape == masks.shape == (2, 64, 64)
@@ -152,19 +150,19 @@ def test_pictures_drawings_and_masks_belong_together(tmp_path: Path) -> None:
         # Lines lie on the object or on its outline.
         grown = functional.max_pool2d(torch.from_numpy(masks[i])[None].float(), 5, 1, 2)[0] > 0
         assert not (ink & ~grown.numpy()).any()
-    assert not list(tmp_path.glob("*.part.npy")) and not list(tmp_path.glob("*.done"))
+    assert not list(tmp_path.glob("*.part.*"))
 
 
 def test_an_interrupted_rendering_goes_on_where_it_was(tmp_path: Path) -> None:
     items = [{"domain": "avatar", "attributes": {"figure": "cat"}}] * 3
-    render(items, tmp_path / "whole.npy", 64, 1)
+    render({tmp_path / "whole.npy": items}, 64, 1)
     whole = np.load(tmp_path / "whole.npy")
     # What an interrupted run leaves: a file with finished pictures and a ledger that says so.
     for suffix in ("", "-sketches", "-masks"):
         name = f"some{suffix}.part.npy"
         np.save(tmp_path / name, np.full_like(np.load(tmp_path / f"whole{suffix}.npy"), 7))
-    (tmp_path / "some.done").write_text("0\n")
-    render(items, tmp_path / "some.npy", 64, 1)
+    (tmp_path / "rendered.part.txt").write_text("0\n")
+    render({tmp_path / "some.npy": items}, 64, 1)
     assert (np.load(tmp_path / "some.npy") == 7).all() and not (whole == 7).all()
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from engine.starter.render import primitives as sdf
 from engine.starter.render.parts import Parts
 
+
 def backpack(p: Tensor, other: bool) -> Parts:
     w, h, d = (0.66, 0.66, 0.36) if other else (0.58, 0.86, 0.34)
     body = sdf.box(p, (0, h + 0.02, 0), (w, h, d), 0.24)
@@ -163,9 +164,7 @@ def phone_case(p: Tensor, other: bool) -> Parts:
     if other:
         bumpers = sdf.union(
             *(
-                sdf.prism(
-                    q, (sx * 0.42, sy * 0.92, 0), (0.17, 0.19, 0.12), 0.12, 0.04, axis=2
-                )
+                sdf.prism(q, (sx * 0.42, sy * 0.92, 0), (0.17, 0.19, 0.12), 0.12, 0.04, axis=2)
                 for sx in (-1, 1)
                 for sy in (-1, 1)
             )

@@ -11,6 +11,7 @@ from torch import Tensor
 from engine.starter.render import primitives as sdf
 from engine.starter.render.parts import Parts
 
+
 def cap(p: Tensor, other: bool) -> Parts:
     dome = sdf.both(
         sdf.ellipsoid(p, (0, 0.15, 0), (0.78, 0.78, 0.86)),
@@ -40,7 +41,9 @@ def sneaker(p: Tensor, other: bool) -> Parts:
     upper = sdf.both(upper, sdf.box(tilt, (0, -2, 0), (3, 2, 2), 0.01)) * 0.85
     hole = sdf.capsule(q, (0.62, 0.6, 0), (0.78, rise + 0.6, 0), 0.28, 0.29)
     laces = [
-        sdf.capsule(p, (x, 0.66 + 0.27 * (x + 0.3), -0.16), (x, 0.66 + 0.27 * (x + 0.3), 0.16), 0.05)
+        sdf.capsule(
+            p, (x, 0.66 + 0.27 * (x + 0.3), -0.16), (x, 0.66 + 0.27 * (x + 0.3), 0.16), 0.05
+        )
         for x in (-0.34, -0.17, 0.0, 0.17)
     ]
     return {
@@ -87,9 +90,7 @@ def boots(p: Tensor, other: bool) -> Parts:
     leg = sdf.blend(foot, shaft, 0.2)
     leg = sdf.both(leg, sdf.box(p, (0, rise / 2 + 0.08, 0), (2, rise / 2, 2), 0.01))
     hole = sdf.capsule(q, (0.53, 0.7, 0), (0.55, rise + 0.6, 0), 0.28, 0.31)
-    band = sdf.both(
-        sdf.without(shaft - 0.02, hole), sdf.box(p, (0, rise, 0), (2, 0.1, 2), 0.01)
-    )
+    band = sdf.both(sdf.without(shaft - 0.02, hole), sdf.box(p, (0, rise, 0), (2, 0.1, 2), 0.01))
     return {"main": sdf.without(leg, hole), "dark": sdf.union(sole, heel), "second": band}
 
 

@@ -31,6 +31,7 @@ from engine.starter.vocabulary import FULL, KINDS, Vocabulary
 
 Item = dict[str, Any]
 Pixels = npt.NDArray[np.uint8]
+_SUFFIXES: Final = ("", "-sketches", "-masks")
 Shape = tuple[str, bool, str]  # kind, whether the second shape, view
 
 # What the second picture of a pair changes, and how often.
@@ -46,9 +47,9 @@ _PERSON_EDITS: Final = {
     "hair_style": 1,
     "background": 1,
 }
-_MASCOT_EDITS: Final = {
-    k: v for k, v in _PERSON_EDITS.items() if k not in words.ONLY_PERSONS
-} | {"fur": 2}
+_MASCOT_EDITS: Final = {k: v for k, v in _PERSON_EDITS.items() if k not in words.ONLY_PERSONS} | {
+    "fur": 2
+}
 
 
 def draw_product(rng: random.Random, known: Vocabulary = FULL) -> dict[str, str]:
@@ -168,7 +169,7 @@ def _render_group(job: tuple[Shape | None, list[tuple[int, Item]], int]) -> Any:
         for i, (_, item) in enumerate(group):
             picture = shade(geometry, look_of(item["attributes"]))
             pictures[i] = (picture.permute(1, 2, 0) * 255).round().byte().numpy()
-    return [i for i, _ in group], pictures, sketches, np.packbits(masks, axis=-1)
+    return np.array([i for i, _ in group]), pictures, sketches, np.packbits(masks, axis=-1)
 
 
 def _jobs(items: list[Item], side: int, done: set[int]) -> Iterator[Any]:
@@ -182,42 +183,62 @@ def _jobs(items: list[Item], side: int, done: set[int]) -> Iterator[Any]:
                 yield shape, part, side
 
 
-def _arrays(path: Path, count: int, side: int) -> list[Any]:
-    """Return the memory-mapped files, those of an interrupted run if they are there."""
-    shapes = {"": (count, side, side, 3), "-sketches": (count, side, side)}
-    shapes |= {"-masks": (count, side, side // 8)}
-    arrays = []
-    for suffix, shape in shapes.items():
-        part = path.with_name(f"{path.stem}{suffix}.part.npy")
-        mode = "r+" if part.exists() else "w+"
-        arrays.append(np.lib.format.open_memmap(part, mode, np.uint8, shape))  # type: ignore[no-untyped-call]
-    return arrays
+def _part(path: Path, suffix: str) -> Path:
+    return path.with_name(f"{path.stem}{suffix}.part.npy")
 
 
-def render(items: list[Item], path: Path, side: int, processes: int) -> None:
-    """Render `items` to `path` and its companions, N processes of one thread each."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = path.with_suffix(".done")
+class _Files:
+    """The memory-mapped files of one set, those of an interrupted run if they are there."""
+
+    def __init__(self, path: Path, items: list[Item], side: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.items = path, items
+        count = len(items)
+        shapes = ((count, side, side, 3), (count, side, side), (count, side, side // 8))
+        self._arrays = [
+            np.lib.format.open_memmap(part, "r+" if part.exists() else "w+", np.uint8, shape)
+            for part, shape in zip((_part(path, s) for s in _SUFFIXES), shapes, strict=True)
+        ]
+
+    def write(self, rows: Pixels, made: list[Pixels]) -> None:
+        for array, values in zip(self._arrays, made, strict=True):
+            array[rows] = values
+
+    def finish(self) -> None:
+        for array in self._arrays:
+            array.flush()
+        lines = "".join(json.dumps(item) + "\n" for item in self.items)
+        self.path.with_suffix(".jsonl").write_text(lines)
+        for suffix in reversed(_SUFFIXES):  # the pictures last: their name says that all is there
+            name = self.path.with_name(f"{self.path.stem}{suffix}.npy")
+            _part(self.path, suffix).rename(name)
+
+
+def render(sets: dict[Path, list[Item]], side: int, processes: int) -> None:
+    """Render each set to its path and companions, N processes of one thread each.
+
+    The sets share their geometries, which cost most.
+    """
+    files = [_Files(path, items, side) for path, items in sets.items()]
+    items = [item for part in sets.values() for item in part]
+    starts = np.cumsum([0, *(len(part) for part in sets.values())])
+    ledger = next(iter(sets)).with_name("rendered.part.txt")
     done = {int(line) for line in ledger.read_text().split()} if ledger.exists() else set()
-    arrays = _arrays(path, len(items), side)
     context = multiprocessing.get_context("spawn")
     with (
         context.Pool(processes) as pool,
-        tqdm(total=len(items), desc=path.stem, mininterval=10) as bar,
+        tqdm(total=len(items), desc="rendering", mininterval=30) as bar,
         ledger.open("a") as record,
     ):
         for indices, *made in pool.imap_unordered(_render_group, _jobs(items, side, done)):
-            for array, values in zip(arrays, made, strict=True):
-                array[indices] = values
+            for file, start, end in zip(files, starts, starts[1:], strict=False):
+                here = (indices >= start) & (indices < end)
+                file.write(indices[here] - start, [values[here] for values in made])
             record.write(f"{indices[0]}\n")
             record.flush()
             bar.update(len(indices))
-    for array in arrays:
-        array.flush()
-    path.with_suffix(".jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
-    for suffix in ("-sketches", "-masks", ""):
-        name = f"{path.stem}{suffix}"
-        path.with_name(f"{name}.part.npy").rename(path.with_name(f"{name}.npy"))
+    for file in files:
+        file.finish()
     ledger.unlink()
 
 
@@ -233,11 +254,12 @@ def main() -> None:
     parser.add_argument("--products", type=float, default=0.65, help="share of products")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     options = parser.parse_args()
-    for name, count, seed, held_out in (
-        ("test", options.test, 2, True),
-        ("train", options.train, 1, False),
-    ):
-        path = options.out / f"{name}.npy"
-        if not path.exists():
-            items = draw_items(count, options.products, seed, held_out=held_out)
-            render(items, path, options.side, options.processes)
+    sets = {
+        options.out / f"{name}.npy": draw_items(count, options.products, seed, held_out=held_out)
+        for name, count, seed, held_out in (
+            ("test", options.test, 2, True),
+            ("train", options.train, 1, False),
+        )
+    }
+    if not all(path.exists() for path in sets):
+        render(sets, options.side, options.processes)

@@ -11,6 +11,7 @@ from torch import Tensor
 from engine.starter.render import primitives as sdf
 from engine.starter.render.parts import Parts
 
+
 def _legs(p: Tensor, x: float, z: float, top: float, radius: float, splay: float = 0.06) -> Tensor:
     legs = []
     for sx, sz in ((-1, -1), (-1, 1), (1, -1), (1, 1)):

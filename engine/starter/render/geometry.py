@@ -173,7 +173,10 @@ def build_geometry(
     ticks = (torch.arange(n) + 0.5) / n * 2 - 1
     v, u = torch.meshgrid(-ticks, ticks, indexing="ij")
     origin = center + extent * (u.reshape(-1, 1) * right + v.reshape(-1, 1) * up) + 4.5 * towards
-    t = _march(kind, other, origin, -towards, 110)
+    # The object reaches no further than the frame was fitted to it.
+    around = (u.abs() < FILL * 1.04) & (v.abs() < FILL * 1.04)
+    t = torch.full((n * n,), math.inf)
+    t[around.flatten()] = _march(kind, other, origin[around.flatten()], -towards, 110)
     # A camera below or level with the ground sees none of it.
     ground_t = origin[:, 1] / towards[1] if towards[1] > 0.01 else torch.full((n * n,), 8.0)
     on_object = t < ground_t + 0.01
@@ -193,7 +196,7 @@ def build_geometry(
     ]
     normal[on_object] = functional.normalize(torch.stack(grad, dim=1), dim=1)
     facing = torch.where(on_object[:, None], normal, torch.tensor([0.0, 1.0, 0.0]))
-    near = on_object | (_distance(kind, other, p) < 3.0)
+    near = on_object | (_distance(kind, other, p) < 2.0)
     key, occlusion = torch.ones(n * n), torch.ones(n * n)
     start = p[near] + 0.012 * facing[near]
     key[near] = _key_light(kind, other, start, light)

@@ -151,8 +151,10 @@ def _glossy(
 ) -> Tensor:
     spot = (_half_way(g) ** 110 * g.key)[..., None]
     mirror = 0.5 * _softbox(g) + 0.3 * fresnel**4
-    return _matte(g, albedo, diffuse * 0.94, fresnel, ground) + 0.8 * spot + mirror * (
-        g.occlusion[..., None]
+    return (
+        _matte(g, albedo, diffuse * 0.94, fresnel, ground)
+        + 0.8 * spot
+        + mirror * (g.occlusion[..., None])
     )
 
 
@@ -177,9 +179,9 @@ def _wooden(
     stain = albedo.new_tensor([0.52, 0.38, 0.25])
     tinted = albedo * 0.86 + 0.14 * albedo.mean(dim=-1, keepdim=True) * stain * 2
     wood = tinted * (1 - 0.5 * grain[..., None]) * (1 - 0.1 * (1 - stain) * grain[..., None])
-    return _matte(g, wood, diffuse, fresnel, ground) + 0.08 * (_half_way(g) ** 24 * g.key)[
-        ..., None
-    ]
+    return (
+        _matte(g, wood, diffuse, fresnel, ground) + 0.08 * (_half_way(g) ** 24 * g.key)[..., None]
+    )
 
 
 def _leather(

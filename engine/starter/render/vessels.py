@@ -11,6 +11,7 @@ from torch import Tensor
 from engine.starter.render import primitives as sdf
 from engine.starter.render.parts import Parts
 
+
 def mug(p: Tensor, other: bool) -> Parts:
     if other:
         outer = sdf.lathe(p, (0.0, 0.25, 0.7, 1.15, 1.35), (0.42, 0.62, 0.72, 0.6, 0.54))
@@ -117,9 +118,7 @@ def perfume_bottle(p: Tensor, other: bool) -> Parts:
     else:
         body = sdf.box(p, (0, 0.66, 0), (0.56, 0.66, 0.32), 0.07)
         neck = 1.34
-    label = sdf.both(
-        sdf.box(p, (0, 0.6, 0.4), (0.3, 0.24, 0.4), 0.02), (body - 0.014)
-    )
+    label = sdf.both(sdf.box(p, (0, 0.6, 0.4), (0.3, 0.24, 0.4), 0.02), (body - 0.014))
     collar = sdf.cylinder(p, (0, neck + 0.05, 0), 0.2, 0.08, 0.02)
     stopper = sdf.box(p, (0, neck + 0.36, 0), (0.25, 0.24, 0.25), 0.05)
     if other:
