@@ -38,7 +38,7 @@ check: $(STAMP) ## Lint, types, import directions
 bench: $(STAMP) ## Side-by-side benchmarks
 	$(BIN)/python -m benchmarks
 
-starter: $(STAMP) ## Make the starter model from nothing (two hours on two cores; resumes)
+starter: $(STAMP) ## Make the starter model from nothing (five hours on two cores; resumes)
 	$(BIN)/python -m engine.starter.train --work starter-work
 	$(BIN)/python -m engine.starter.evaluate
 

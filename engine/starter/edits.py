@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -17,8 +19,6 @@ from engine.starter.render.dataset import Item
 from engine.starter.requests import Studio, seen_products
 from engine.starter.training import to_tensor
 from engine.starter.vocabulary import Vocabulary
-
-COUNT: Final = 40
 
 
 def inpainting(pipeline: Any, folder: Path) -> Any:
@@ -68,15 +68,19 @@ def recolor_figures(
     judge: Judge,
     studio: Studio,
     known: Vocabulary,
-    steps: int,
-    guidance: float,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Return `edit_color`, `edit_kind`, `edit_outside_max_change` (0..255) and the pictures."""
+    """Return `edit_color`, `edit_kind`, `edit_outside_max_change` (0..255) and the pictures.
+
+    Args:
+        options: `prompts`, of which one in fifteen is an edit, `steps` and `guidance`.
+    """
+    count = max(options.prompts // 15, 4)
     befores = [
-        {**item, "attributes": {**item["attributes"], "pattern": "plain"}}
-        for item in seen_products(COUNT, known, 31)
+        {**item, "attributes": _plain(item["attributes"])}
+        for item in seen_products(count, known, 31)
     ]
-    others = seen_products(COUNT, known, 32)
+    others = seen_products(count, known, 32)
     afters: list[Item] = [
         {**item, "attributes": {**item["attributes"], "color": other["attributes"]["color"]}}
         for item, other in zip(befores, others, strict=True)
@@ -88,8 +92,8 @@ def recolor_figures(
         pictures,
         masks,
         [product_caption(item["attributes"], known) for item in afters],
-        steps,
-        guidance,
+        options.steps,
+        options.guidance,
     )
     found = judge.judge(made)
     outside = (made - pictures).abs() * ~masks[:, None]
@@ -99,6 +103,10 @@ def recolor_figures(
         "edit_outside_max_change": round(float(outside.max()) * 127.5, 2),
         "edited": torch.stack([pictures, made], dim=1).flatten(0, 1)[:64],
     }
+
+
+def _plain(attributes: dict[str, str]) -> dict[str, str]:
+    return {**attributes, "pattern": "plain"}
 
 
 def _share(found: Sequence[dict[str, str]], items: Sequence[Item], name: str) -> float:
@@ -115,6 +123,4 @@ def _image(picture: Tensor) -> Image.Image:
 
 
 def _tensor(image: Image.Image) -> Tensor:
-    import numpy as np
-
     return to_tensor(np.asarray(image)[None])[0]

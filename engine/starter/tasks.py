@@ -55,7 +55,7 @@ class Conditions:
                     self._encoded.pictures[min(i ^ 1, len(self._pictures) - 1)]
                 ).float()
             elif TASKS[task] == "ink":
-                out[row, 1:] = torch.from_numpy(self._encoded.drawings[i]).float()
+                out[row, 1:] = torch.from_numpy(np.array(self._encoded.drawings[i])).float()
         rows = np.flatnonzero(tasks == TASKS.index("fill"))
         if len(rows):
             masks = torch.stack([self._hole(int(i)) for i in chosen[rows]])

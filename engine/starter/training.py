@@ -29,7 +29,7 @@ def load_pictures(path: Path) -> tuple[Pixels, list[dict[str, Any]]]:
 
 def to_tensor(pictures: Pixels) -> Tensor:
     """Return (B, 3, H, W) float in -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 _clock = time.monotonic if torch.cuda.is_available() else time.process_time
