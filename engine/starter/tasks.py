@@ -51,16 +51,14 @@ class Conditions:
         for row, (task, i) in enumerate(zip(tasks, chosen, strict=True)):
             if TASKS[task] == "edit":
                 # Pictures 2k and 2k + 1 are a pair that differs in one thing.
-                out[row, 1:] = torch.from_numpy(
-                    self._encoded.pictures[min(i ^ 1, len(self._pictures) - 1)]
-                ).float()
+                other = min(i ^ 1, len(self._pictures) - 1)
+                out[row, 1:] = _copied(self._encoded.pictures[other])
             elif TASKS[task] == "ink":
-                out[row, 1:] = torch.from_numpy(np.array(self._encoded.drawings[i])).float()
+                out[row, 1:] = _copied(self._encoded.drawings[i])
         rows = np.flatnonzero(tasks == TASKS.index("fill"))
         if len(rows):
             masks = torch.stack([self._hole(int(i)) for i in chosen[rows]])
-            pictures = to_tensor(self._pictures[np.sort(chosen[rows])])
-            pictures = pictures[torch.from_numpy(np.argsort(np.argsort(chosen[rows])))]
+            pictures = to_tensor(self._pictures[chosen[rows]])
             with torch.no_grad():
                 given = self._autoencoder.encode(pictures * (masks < 0.5)).latents
             small = functional.interpolate(masks, size=(side, side))
@@ -83,3 +81,7 @@ class Conditions:
                 mask[:, y : y + high, x : x + wide] = 1
             return mask
         return mask + 1
+
+
+def _copied(latents: npt.NDArray[np.float16]) -> Tensor:
+    return torch.from_numpy(np.array(latents)).float()
