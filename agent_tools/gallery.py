@@ -29,6 +29,7 @@ Kind = Literal["product", "persona", "diagram", "picture", "sheet", "upload", "m
 SCHEMA_VERSION = 1
 _JSON_FIELDS = ("tags", "recipe", "metadata", "notes")
 _SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+UNTITLED_UPLOAD = "An uploaded picture"  # nobody said what it shows
 _ORPHAN_AGE_S = 600  # another process may be between rename and commit
 
 
@@ -174,7 +175,7 @@ class Gallery:
         from kb_export.captions import clean
 
         picture = decode_picture(data, max_bytes=max_bytes)
-        name = clean(title, 120) or ("A mask" if kind == "mask" else "An uploaded picture")
+        name = clean(title, 120) or ("A mask" if kind == "mask" else UNTITLED_UPLOAD)
         return self.add(
             [
                 NewImage(

@@ -48,6 +48,11 @@ def wanted_picture(instruction: str, source_prompt: str) -> str:
     return ", ".join([caption, *unknown])
 
 
+def backdrop(prompt: str) -> str:
+    """Return the starter's words for what is behind the thing that `prompt` asks for."""
+    return f"a {parse(prompt).attributes.get('background', 'white')} background"
+
+
 def _removed(instruction: str) -> tuple[dict[str, str], str]:
     """Read "take off the glasses": the attributes that go, and the instruction without them."""
     removed = {}

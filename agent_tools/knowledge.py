@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import threading
@@ -10,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent_tools.errors import BadSettings, InvalidArguments
-from agent_tools.provenance import recipe_sha256
+from agent_tools.kb_records import Records
 from kb_export.encoder import find_encoder
 from kb_export.errors import KBError
 from kb_export.exporter import Exporter, ExportReport
 from kb_export.outbox import Outbox, TargetStatus
-from kb_export.record import KBRecord
+from kb_export.review import Review
 from kb_export.search import Hit, SearchIndex
 from kb_export.targets import KBTarget, open_target, target_name
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
     from agent_tools.settings import Settings
     from kb_export.encoder import Encoder
+    from kb_export.review import CaptionChecker
 
 # Exporting "everything" leaves these out: they are means, not results.
 _NOT_RESULTS = frozenset({"upload", "mask", "sheet"})
-_NOT_MODELS = frozenset({"upload", "exact-recolor"})
 _CHUNK = 200
 
 Report = Callable[[int, int, str], None]
@@ -70,6 +71,8 @@ class Knowledge:
         self._outbox = Outbox(gallery)
         self._index = SearchIndex(gallery, encoder or find_encoder())
         self._targets: dict[str, KBTarget] = {}
+        self._review: Review | None = None
+        self._records = Records(gallery, settings)
         self._exporting = threading.Lock()
         self._closing = threading.Event()
         try:
@@ -86,11 +89,8 @@ class Knowledge:
         """Owe pictures to the default target inside the gallery's transaction."""
         # Read back: a picture painted again keeps the words it had first.
         stored = [self._gallery.get(record.image_id) for record in records]
-        self._outbox.enqueue(
-            connection,
-            self.default_target,
-            [self._kb_record(record) for record in stored if record.kind not in _NOT_RESULTS],
-        )
+        wanted, _ = self._records.of_each([r for r in stored if r.kind not in _NOT_RESULTS])
+        self._outbox.enqueue(connection, self.default_target, wanted)
 
     def export(
         self,
@@ -101,12 +101,14 @@ class Knowledge:
     ) -> ExportReport:
         """Bring pictures into a knowledge base and into the local index; blocks until done.
 
-        Pictures that are there unchanged are not sent again. After a crash, run it again.
+        Pictures that are there unchanged are not sent again. After a crash, run it again. A
+        picture that does not show what its caption says is set aside; one that may not is put
+        with a flag.
 
         Args:
             image_ids: which pictures; None = every result in the gallery and all that waits.
-            target: "folder:PATH" or "s3://bucket/prefix"; the default one if None. For people at
-                the command line; never taken from an agent.
+            target: a name such as "folder:PATH"; the default one if None. For people at the
+                command line; never taken from an agent.
             progress: called with (done, total, what), done only grows.
             stop: asked between pictures; when true the rest stays queued.
 
@@ -116,33 +118,67 @@ class Knowledge:
             KBError: for a malformed target.
         """
         name = self.default_target if target is None else target_name(target)
-        if image_ids is None:
-            chosen = [r for r in self._gallery.list(limit=-1) if r.kind not in _NOT_RESULTS]
-        else:
-            chosen = [self._gallery.get(image_id) for image_id in dict.fromkeys(image_ids)]
-            masks = [record.image_id for record in chosen if record.kind == "mask"]
-            if masks:
-                raise InvalidArguments(
-                    f"{', '.join(masks)}: a mask is no picture to show.",
-                    hint="Export the pictures made with it.",
-                )
+        chosen = self._results() if image_ids is None else self._named(image_ids)
+        malformed: list[tuple[str, str]] = []
         for start in range(0, len(chosen), _CHUNK):
-            records = [self._kb_record(record) for record in chosen[start : start + _CHUNK]]
+            stored = [self._gallery.get(image_id) for image_id in chosen[start : start + _CHUNK]]
+            records, refused = self._records.of_each(stored)
+            malformed += refused
             with self._gallery.transaction() as connection:
                 self._outbox.enqueue(connection, name, records)
-        scope = None if image_ids is None else [record.image_id for record in chosen]
+        scope = None if image_ids is None else chosen
         outcome = self._deliver(name, scope, progress, stop)
-        asked = {record.image_id for record in chosen}
-        touched = asked & {*outcome.put, *(image_id for image_id, _ in outcome.failed)}
-        waiting = self._outbox.pending(name, list(asked))
-        return replace(outcome, unchanged=len(asked) - len(touched) - waiting)
+        failed = (*outcome.failed, *malformed)
+        asked = set(chosen)
+        touched = asked & {*outcome.put, *(image_id for image_id, _ in failed)}
+        waiting = self._outbox.pending(name, chosen)
+        return replace(
+            outcome, failed=failed, unchanged=max(0, len(asked) - len(touched) - waiting)
+        )
 
-    def remove(self, image_ids: Sequence[str], target: str | None = None) -> ExportReport:
+    def remove(
+        self, image_ids: Sequence[str], target: str | None = None, progress: Report | None = None
+    ) -> ExportReport:
         """Take pictures out of a knowledge base and the local index; the gallery keeps them."""
         name = self.default_target if target is None else target_name(target)
         with self._gallery.transaction() as connection:
             self._outbox.withdraw(connection, name, image_ids)
-        return self._deliver(name, image_ids, None, lambda: False)
+        return self._deliver(name, image_ids, progress, lambda: False)
+
+    def remove_everywhere(
+        self, image_ids: Sequence[str], progress: Report | None = None
+    ) -> tuple[ExportReport, ...]:
+        """Take pictures out of every knowledge base that has them or is owed them.
+
+        All removals are noted before the first is delivered: one that cannot be reached now gets
+        its removal with the next export.
+        """
+        names = self._outbox.holders(image_ids)
+        with self._gallery.transaction() as connection:
+            for name in names:
+                self._outbox.withdraw(connection, name, image_ids)
+        return tuple(self._deliver(name, image_ids, progress, lambda: False) for name in names)
+
+    def approve(self, image_ids: Sequence[str]) -> None:
+        """Note that a person has looked: these pictures show what their captions say.
+
+        It holds for the words they have now; the next export puts them without a check.
+
+        Raises:
+            NotFound: for an unknown image id; then nothing is noted.
+        """
+        self._records.approve([self._gallery.get(image_id) for image_id in image_ids])
+
+    def retry(
+        self,
+        target: str | None = None,
+        image_ids: Sequence[str] | None = None,
+        progress: Report | None = None,
+    ) -> ExportReport:
+        """Give what was set aside another chance, and deliver it."""
+        name = self.default_target if target is None else target_name(target)
+        self._outbox.retry(name, image_ids)
+        return self._deliver(name, image_ids, progress, lambda: False)
 
     def status(self) -> KnowledgeStatus:
         """Return pending, done and failed counts for each target."""
@@ -182,8 +218,16 @@ class Knowledge:
 
         with self._exporting:
             if name not in self._targets:
-                self._targets[name] = open_target(name, s3_endpoint=self._settings.s3_endpoint)
-            exporter = Exporter(self._outbox, self._targets[name], self._gallery.read_bytes)
+                self._targets[name] = open_target(name, self._own_settings(name))
+            reviewer = self._reviewer()
+            if self._outbox.pending(name, scope):
+                reviewer.load()
+            exporter = Exporter(
+                self._outbox,
+                self._targets[name],
+                self._gallery.read_bytes,
+                review=reviewer,
+            )
             outcome = exporter.run(
                 scope, report=report, stop=lambda: stop() or self._closing.is_set()
             )
@@ -194,35 +238,45 @@ class Knowledge:
             progress(total + 1, total + 1, "done")
         return outcome
 
-    def _kb_record(self, record: ImageRecord) -> KBRecord:
-        """Return what knowledge bases get of a picture. Prompts stay at home."""
-        base = (self._settings.public_url or "").rstrip("/")
-        facts = {re.sub(r"\W+", "_", k.lower()): v for k, v in record.metadata.items()}
-        provenance: dict[str, str | int | float | bool] = {
-            "tool": record.tool,
-            "model": record.model,
-            "kind": record.kind,
-            "recipe_sha256": recipe_sha256(record.recipe),
-            "ai_generated": record.model not in _NOT_MODELS and record.kind != "diagram",
-            "untrusted_caption": True,
+    def _own_settings(self, name: str) -> dict[str, str]:
+        """Return what this server's own settings say about a kind of knowledge base."""
+        settings = self._settings
+        by_scheme: dict[str, dict[str, str | None]] = {
+            "s3": {"endpoint": settings.s3_endpoint},
+            "pages": {"root": str(settings.kb_pages_root)},
+            "webhook": {"root": str(settings.kb_pages_root), "public_url": settings.public_url},
         }
-        if record.seed is not None:
-            provenance["seed"] = record.seed
-        return KBRecord.make(
-            image_id=record.image_id,
-            sha256=record.sha256,
-            media_type=record.media_type,
-            width=record.width,
-            height=record.height,
-            title=record.title,
-            caption=record.caption,
-            alt=record.alt,
-            long_description=record.long_description,
-            use_when=record.use_when,
-            tags=record.tags,
-            group=record.group,
-            image_url=f"{base}/images/{record.image_id}" if base else None,
-            facts=facts,
-            provenance=provenance,
-            notes=record.notes,
-        )
+        own = by_scheme.get(name.partition(":")[0], {})
+        return {key: value for key, value in own.items() if value}
+
+    def _results(self) -> list[str]:
+        """Return the ids of all pictures that are results, oldest first."""
+        with self._gallery.lock:
+            rows = self._gallery.connection.execute(
+                "SELECT image_id FROM images WHERE kind NOT IN (SELECT value FROM json_each(?)) "
+                "ORDER BY rowid",
+                (json.dumps(sorted(_NOT_RESULTS)),),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def _named(self, image_ids: Sequence[str]) -> list[str]:
+        chosen = [self._gallery.get(image_id) for image_id in dict.fromkeys(image_ids)]
+        masks = [record.image_id for record in chosen if record.kind == "mask"]
+        if masks:
+            raise InvalidArguments(
+                f"{', '.join(masks)}: a mask is no picture to show.",
+                hint="Export the pictures made with it.",
+            )
+        return [record.image_id for record in chosen]
+
+    def _reviewer(self) -> Review:
+        if self._review is None:
+            from agent_tools.caption_checks import ColorCheck, DiagramCheck
+            from kb_export.vision import open_captioner, open_checker
+
+            checkers: list[CaptionChecker] = [ColorCheck(), DiagramCheck(self._gallery)]
+            if self._settings.caption_checker:
+                checkers.append(open_checker(self._settings.caption_checker))
+            captioner = self._settings.captioner
+            self._review = Review(checkers, open_captioner(captioner) if captioner else None)
+        return self._review

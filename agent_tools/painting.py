@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import StringConstraints
@@ -57,6 +57,8 @@ async def paint(
     """
     low, high = share
     reached = low
+    if studio.settings.exact_replay and studio.settings.engine is None:
+        request = replace(request, deterministic=True)
     started: float | None = None
     events = cast("AsyncGenerator[ImageEvent, None]", studio.engine.submit(request))
     async with aclosing(events):
@@ -88,7 +90,7 @@ class Input:
     """A picture of the gallery that a new one was made from.
 
     Attributes:
-        role: "image" or "mask".
+        role: "image", "mask", "sketch" or "reference".
         image_id: its id.
         sha256: of its file.
     """
@@ -96,6 +98,16 @@ class Input:
     role: str
     image_id: str
     sha256: str
+
+
+def open_input(studio: Studio, role: str, image_id: str) -> tuple[Image.Image, Input]:
+    """Open a picture of the gallery that a new one is made from.
+
+    Raises:
+        NotFound: if there is no such picture.
+    """
+    record = studio.gallery.get(image_id)
+    return studio.gallery.open_image(image_id), Input(role, image_id, record.sha256)
 
 
 def seeds_from(seed: int | None, count: int) -> tuple[int, ...]:
@@ -169,7 +181,10 @@ def new_image(
         group=group,
         metadata=metadata,
         notes=notes,
-        measured={"timings_s": {k: round(v, 3) for k, v in result.timings_s.items()}},
+        measured={
+            "timings_s": {k: round(v, 3) for k, v in result.timings_s.items()},
+            "shared_forwards": result.shared_forwards,
+        },
     )
 
 

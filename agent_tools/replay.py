@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent_tools.studio import Studio
 
 # What a run measures about itself; it differs every time and explains nothing.
-_MEASURED = frozenset({"timings_s", "created_at"})
+_MEASURED = frozenset({"timings_s", "created_at", "shared_forwards"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ async def replay(studio: Studio, image_id: str, progress: Progress = no_progress
             f"The picture {image_id} came from outside, so there is nothing to replay.",
             hint="Replay works for pictures that a tool made.",
         )
+    if "fresh" in studio.tools[tool].Arguments.model_fields:
+        arguments = {**arguments, "fresh": True}
     result = await studio.call(tool, arguments, progress)
     made = _counterpart(studio.gallery, original, [image.info.image_id for image in result.images])
     return compare(studio.gallery, original, made)
@@ -79,6 +81,12 @@ def compare(gallery: Gallery, original: ImageRecord, made: ImageRecord) -> Repla
         )
     elif max_change == 0:
         reasons.insert(0, "the pixels are equal; only the caption or mark inside the file differs")
+    elif original.recipe.get("shared_forwards") or made.recipe.get("shared_forwards"):
+        reasons.insert(
+            0,
+            "it shared forwards with other requests, which may change values by 1 of 255; with "
+            "exact_replay on it would not",
+        )
     elif not reasons:
         reasons.append("the recipes are equal, so the hardware or thread count rounds differently")
     return Replay(original, made, False, max_change == 0, max_change, tuple(reasons))

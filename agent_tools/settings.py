@@ -16,14 +16,24 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from agent_tools.errors import BadSettings
+from engine.remote_address import check_address, check_key
+from kb_export.targets import known_schemes
+from kb_export.targets.settings import variable_name
 
 PREFIX = "AGENT_TOOLS_"
 CONFIG_FILE = "agent-tools.toml"
+# Never shown in an error; an address may be refused because it carries a password.
+_SECRET = frozenset({"token", "engine_api_key", "engine"})
 
 
 def default_data_dir() -> Path:
     """Return where pictures and records live unless told otherwise."""
     return Path(platformdirs.user_data_dir("agent-tools", appauthor=False))
+
+
+def cost_file() -> Path:
+    """Return where measured costs of this machine are kept between starts."""
+    return Path(platformdirs.user_cache_dir("agent-tools", appauthor=False)) / "costs.json"
 
 
 class Settings(BaseModel):
@@ -45,8 +55,62 @@ class Settings(BaseModel):
     max_queue_s: float = Field(
         default=120, gt=0, description="Seconds of waiting work after which calls get 'busy'."
     )
+    precision: Literal["float32", "bfloat16", "float16"] | None = Field(
+        default=None, description="Number format of the weights; the fastest safe one if unset."
+    )
+    quantization: (
+        Literal["bitsandbytes-4bit", "bitsandbytes-8bit", "torchao-int8", "torchao-float8"] | None
+    ) = Field(
+        default=None, description="Packing of the denoiser's weights; needs the package it names."
+    )
+    offload: Literal["stages", "model", "group"] | None = Field(
+        default=None,
+        description="Move networks off the device when they do not compute: 'stages' still shares "
+        "forwards; 'model' and 'group' are diffusers' own, one request at a time.",
+    )
+    attention: str | None = Field(
+        default=None, description="diffusers attention backend, such as 'native' or 'flash'."
+    )
+    compile: bool = Field(
+        default=False, description="Compile the denoiser's repeated blocks (CUDA only)."
+    )
+    backend: Literal["torch", "openvino"] = Field(
+        default="torch", description="What computes the denoiser; openvino needs its extra."
+    )
+    exact_replay: bool = Field(
+        default=True,
+        description="Paint so that replay gives the same bytes at any load. Off: requests share "
+        "forwards, which is faster under load, and replay may differ by 1 of 255. A remote "
+        "engine does as it likes.",
+    )
     accept_license: tuple[str, ...] = Field(
         default=(), description="Models whose non-commercial license you have accepted."
+    )
+    controlnet: str | None = Field(
+        default=None,
+        description="ControlNet that lets the model follow line drawings: a folder or a hub id "
+        "(id@revision) made for this model's family.",
+    )
+    upscaler: str | None = Field(
+        default=None,
+        description="Network that enlarges pictures: a folder or hub id (id@revision) of a "
+        "diffusers upscale pipeline, or a .safetensors file (extra [spandrel]).",
+    )
+    engine: str | None = Field(
+        default=None,
+        description="Address of an OpenAI-compatible Images API, such as https://host/v1, that "
+        "paints instead of this process; plain http on this machine only.",
+    )
+    engine_api_key: SecretStr | None = Field(
+        default=None, description="API key of that server: printable ASCII without spaces."
+    )
+    engine_model: str | None = Field(
+        default=None, description="Model to ask that server for; its only one if unset."
+    )
+    engine_extras: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether that server is sent seed, steps and other keys that OpenAI's API does "
+        "not have: 'auto' leaves out what it refuses.",
     )
     images: Literal["inline", "link", "both", "none"] = Field(
         default="both", description="How pictures travel in tool results."
@@ -61,6 +125,23 @@ class Settings(BaseModel):
         default=None, description="Default knowledge base: folder:PATH or s3://bucket/prefix."
     )
     s3_endpoint: str | None = Field(default=None, description="S3 endpoint for other stores.")
+    kb_public: bool = Field(
+        default=False, description="Show the pages at /kb/ to everybody, without the token."
+    )
+    language: str = Field(
+        default="en",
+        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$",
+        description="Language of captions, as en or de-AT.",
+    )
+    captioner: str | None = Field(
+        default=None,
+        description="Vision-language model that describes uploads: a folder or hub id@revision.",
+    )
+    caption_checker: str | None = Field(
+        default=None,
+        description="CLIP, SigLIP or vision-language model that compares captions with pictures "
+        "before export: a folder or hub id@revision.",
+    )
     auto_export: bool = Field(
         default=False, description="Queue every new picture for the default knowledge base."
     )
@@ -81,10 +162,25 @@ class Settings(BaseModel):
     def _expand(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("engine", mode="after")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        return None if value is None else check_address(value)
+
+    @field_validator("engine_api_key", mode="after")
+    @classmethod
+    def _check_key(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(check_key(value.get_secret_value()))
+
     @property
     def kb_target(self) -> str:
         """The default knowledge base, a folder inside the data directory if none is set."""
         return self.kb or f"folder:{self.data / 'kb'}"
+
+    @property
+    def kb_pages_root(self) -> Path:
+        """The folder of the collections that the HTTP server shows at /kb/."""
+        return self.data / "kb-pages"
 
 
 def load_settings(
@@ -120,7 +216,7 @@ def load_settings(
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        shown = "(hidden)" if name == "token" else repr(first["input"])
+        shown = "(hidden)" if name in _SECRET else repr(first["input"])
         raise BadSettings(
             f"Setting '{name}' from {origin.get(name, 'defaults')} is not valid: "
             f"{shown}: {first['msg']}.",
@@ -142,7 +238,13 @@ def _from_toml(config: Path | None) -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    return {k[len(PREFIX) :].lower(): v for k, v in environ.items() if k.startswith(PREFIX)}
+    # What begins like a kind of knowledge base is that kind's own (kb_export.targets.settings).
+    kinds = tuple(f"{variable_name(scheme, '')}" for scheme in known_schemes())
+    return {
+        k[len(PREFIX) :].lower(): v
+        for k, v in environ.items()
+        if k.startswith(PREFIX) and not k.startswith(kinds)
+    }
 
 
 def _unknown(name: str, source: str) -> BadSettings:

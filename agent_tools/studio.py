@@ -6,12 +6,14 @@ serve them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
 
@@ -52,6 +54,7 @@ class Studio:
         self.gallery = gallery
         self.personas = personas
         self.knowledge = knowledge
+        self.repeats = Repeats(gallery)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
 
     @classmethod
@@ -60,16 +63,9 @@ class Studio:
         from agent_tools.gallery import Gallery
         from agent_tools.knowledge import Knowledge
         from agent_tools.personas import PersonaStore
-        from engine.engine import LocalEngine
 
         gallery = Gallery(settings.data)
-        engine = LocalEngine(
-            settings.model,
-            max_queue_s=settings.max_queue_s,
-            device=settings.device,
-            threads=settings.threads,
-            accept_license=settings.accept_license,
-        )
+        engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
 
     async def warm_up(self) -> None:
@@ -80,6 +76,8 @@ class Studio:
         self, name: str, arguments: Mapping[str, Any], progress: Progress = no_progress
     ) -> ToolResult:
         """Check `arguments`, run the tool and return its result.
+
+        The same call with the same seed returns the stored pictures, unless it says `fresh`.
 
         Raises:
             AgentToolsError: bad arguments, an unknown id, a full queue, a refusal; cancellation
@@ -95,7 +93,15 @@ class Studio:
         except ValidationError as error:
             raise explain_arguments(tool, error) from None
         try:
-            return await tool.run(self, checked, progress)
+            key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
+            if key is not None and not getattr(checked, "fresh", False):
+                found = await asyncio.to_thread(self.repeats.find, self, tool, key)
+                if found is not None:
+                    return found
+            result = await tool.run(self, checked, progress)
+            if key is not None:
+                await asyncio.to_thread(self.repeats.remember, key, result)
+            return result
         except AgentToolsError:
             raise
         except Exception as error:
@@ -118,6 +124,42 @@ class Studio:
         await self.engine.close()
         self.knowledge.close()
         self.gallery.close()
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Return the engine that the settings name; it loads and connects to nothing yet."""
+    if settings.engine is not None:
+        from engine.remote import RemoteEngine
+
+        key = settings.engine_api_key
+        return RemoteEngine(
+            settings.engine,
+            None if key is None else key.get_secret_value(),
+            model=settings.engine_model,
+            extras=settings.engine_extras,
+        )
+    from agent_tools.settings import cost_file
+    from engine.engine import LocalEngine
+    from engine.options import ModelOptions
+
+    return LocalEngine(
+        settings.model,
+        max_queue_s=settings.max_queue_s,
+        device=settings.device,
+        threads=settings.threads,
+        accept_license=settings.accept_license,
+        cost_file=cost_file(),
+        controlnet=settings.controlnet,
+        upscaler=settings.upscaler,
+        options=ModelOptions(
+            precision=settings.precision,
+            quantization=settings.quantization,
+            offload=settings.offload,
+            attention=settings.attention,
+            compile=settings.compile,
+            backend=settings.backend,
+        ),
+    )
 
 
 def explain_arguments(tool: Tool, error: ValidationError) -> InvalidArguments:

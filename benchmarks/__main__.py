@@ -8,6 +8,10 @@ import sys
 BENCHMARKS = {
     "recolor": "benchmarks.recolor",
     "starter": "engine.starter.evaluate",
+    "mixed_load": "benchmarks.mixed_load",
+    "throughput": "benchmarks.throughput",
+    "kb_export": "benchmarks.kb_export",
+    "kb_kill": "benchmarks.kb_kill",
 }
 
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.engine import Engine, LocalEngine
     from engine.errors import Busy, EngineError
+    from engine.options import ModelOptions
+    from engine.pool import ModelPool
+    from engine.remote import RemoteEngine
     from engine.request import (
         Done,
         ImageEvent,
@@ -29,7 +32,10 @@ _HOMES = {
     "ImageResult": "engine.request",
     "LocalEngine": "engine.engine",
     "Margins": "engine.request",
+    "ModelOptions": "engine.options",
+    "ModelPool": "engine.pool",
     "Queued": "engine.request",
+    "RemoteEngine": "engine.remote",
     "SamplingParams": "engine.request",
     "StepEvent": "engine.request",
 }
@@ -43,7 +49,10 @@ __all__ = [
     "ImageResult",
     "LocalEngine",
     "Margins",
+    "ModelOptions",
+    "ModelPool",
     "Queued",
+    "RemoteEngine",
     "SamplingParams",
     "StepEvent",
 ]

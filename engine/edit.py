@@ -10,14 +10,20 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from engine.errors import InvalidRequest
-from engine.registry import MIN_SIDE, ModelSpec
+from engine.families import MIN_SIDE
+from engine.registry import ModelSpec
+from engine.request import Margins
 
 # Source around the mask that is shown to the model, as a share of the mask's longer side.
 _CONTEXT = 0.5
 _MIN_CONTEXT = 32
+# Where new pixels meet old ones: pixels over which a shift in color fades out, and the largest
+# shift, 8-bit levels; more is no shift but another motif.
+_FADE = 10
+_MAX_SHIFT = 32.0
 
 
 def flatten(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
@@ -103,13 +109,27 @@ class EditArea:
         return fitted
 
     def leave(
-        self, painted: Image.Image, source: Image.Image, mask: Image.Image | None
+        self,
+        painted: Image.Image,
+        source: Image.Image,
+        mask: Image.Image | None,
+        *,
+        match_border: bool = False,
     ) -> Image.Image:
-        """Put what the model painted back into the source; where `mask` is 0 nothing changes."""
+        """Put what the model painted back into the source; where `mask` is 0 nothing changes.
+
+        Args:
+            painted: of the work size.
+            source: what `enter` was given.
+            mask: 255 = take the painted pixel.
+            match_border: whether painted colors bend towards the source's where the two meet.
+        """
         part = painted.crop((0, 0, *self.scaled))
         size = (self.box[2] - self.box[0], self.box[3] - self.box[1])
         if part.size != size:
             part = part.resize(size, Image.Resampling.LANCZOS)
+        if match_border and mask is not None:
+            part = _border_matched(part, source.crop(self.box), mask.crop(self.box))
         result = source.copy()
         result.paste(part, self.box[:2], mask.crop(self.box) if mask is not None else None)
         return result
@@ -126,6 +146,91 @@ def edit_area(size: tuple[int, int], mask: Image.Image | None, spec: ModelSpec) 
     box = (0, 0, width, height)
     if not _fits(size, spec) and mask is not None:
         box = _around(mask.point(lambda value: 255 if value else 0).getbbox() or box, size)
+    return _fitted(box, spec)
+
+
+def extended(
+    source: Image.Image, margins: Margins, mask: Image.Image | None = None
+) -> tuple[Image.Image, Image.Image]:
+    """Return the canvas for outpainting and its mask: 255 = new, 0 = the source, byte for byte.
+
+    With a mask for the source, that part is repainted too. New parts continue the edge colors
+    outward, blurred: a start that a model keeps where it knows nothing better.
+    """
+    pixels = np.pad(
+        np.asarray(source),
+        ((margins.top, margins.bottom), (margins.left, margins.right), (0, 0)),
+        mode="edge",
+    )
+    canvas = Image.fromarray(pixels)
+    corner = (margins.left, margins.top)
+    new = Image.new("L", canvas.size, 255)
+    new.paste(mask or Image.new("L", source.size), corner)
+    canvas.paste(canvas.filter(ImageFilter.GaussianBlur(max(1, max(margins) // 8))))
+    canvas.paste(source, corner)
+    return canvas, new
+
+
+def extension_area(source_size: tuple[int, int], margins: Margins, spec: ModelSpec) -> EditArea:
+    """Choose what the model sees of an extended canvas.
+
+    All of it if the model can take it, or if it grows on opposite or neighboring sides. A strip
+    on one side of a larger source is worked on together with as much of the source beside it as
+    fits unscaled, so that it comes out as sharp as the source.
+    """
+    size = margins.around(source_size)
+    box = [0, 0, *size]
+    grown = [side for side, pixels in enumerate(margins) if pixels]
+    if len(grown) == 1 and not _fits(size, spec):
+        side = grown[0]
+        depth = list(margins)[side]
+        across = size[1] if side % 2 == 0 else size[0]
+        room = across
+        if not spec.fixed_size:
+            multiple = spec.family.multiple
+            room = spec.family.max_pixels // _round_up(across, multiple) // multiple * multiple
+        depth = min(max(3 * depth, depth + _MIN_CONTEXT, room), size[side % 2])
+        if side < 2:
+            box[side + 2] = depth
+        else:
+            box[side - 2] = size[side % 2] - depth
+    return _fitted((box[0], box[1], box[2], box[3]), spec)
+
+
+def _border_matched(painted: Image.Image, source: Image.Image, mask: Image.Image) -> Image.Image:
+    """Take out the shift in color that an autoencoder leaves along the border of the mask.
+
+    How far the model's rendition of the kept side is off is known there; that error, smoothed, is
+    subtracted on the painted side and fades out within a few pixels.
+    """
+    kept = (np.asarray(mask, dtype=np.float32) == 0)[..., None].astype(np.float32)
+    new = np.asarray(painted, dtype=np.float32)
+    error = (np.asarray(source, dtype=np.float32) - new) * kept
+    weight = _blurred(kept)
+    shift = _blurred(error) / np.maximum(weight, 1e-3)
+    # Half of the window lies on the kept side at the border, nothing of it far away.
+    fade = np.clip(2 * weight, 0, 1)
+    shift = np.clip(shift, -_MAX_SHIFT, _MAX_SHIFT) * fade
+    return Image.fromarray((new + shift).round().clip(0, 255).astype(np.uint8))
+
+
+def _blurred(pixels: np.ndarray) -> np.ndarray:
+    """Blur (height, width, channels) with a box, twice along each axis."""
+    for axis in (0, 0, 1, 1):
+        reach = min(_FADE, pixels.shape[axis] - 1)
+        padding = [(0, 0)] * 3
+        padding[axis] = (reach + 1, reach)
+        sums = np.cumsum(np.pad(pixels, padding, mode="edge"), axis=axis, dtype=np.float64)
+        length = 2 * reach + 1
+        count = pixels.shape[axis]
+        upper = np.take(sums, np.arange(length, length + count), axis=axis)
+        lower = np.take(sums, np.arange(count), axis=axis)
+        pixels = ((upper - lower) / length).astype(np.float32)
+    return pixels
+
+
+def _fitted(box: tuple[int, int, int, int], spec: ModelSpec) -> EditArea:
+    """Scale a box to a size that the model can work on."""
     box_size = (box[2] - box[0], box[3] - box[1])
     family = spec.family
     if spec.fixed_size:

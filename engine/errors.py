@@ -65,6 +65,26 @@ class RequestCancelled(EngineError):
     code = "cancelled"
 
 
+class DeadlineExceeded(EngineError):
+    """Say that a request's own deadline has passed, or would pass before it could be done."""
+
+    code = "deadline_exceeded"
+    retryable = True
+
+
+class RemoteRefused(EngineError):
+    """Say why a remote server does not serve us, and which setting to look at."""
+
+    code = "remote_refused"
+
+
+class RemoteUnavailable(EngineError):
+    """Say that a remote server cannot be reached, fails, or takes too long."""
+
+    code = "remote_unavailable"
+    retryable = True
+
+
 class EngineClosed(EngineError):
     """Say that the engine has been closed."""
 

@@ -2,85 +2,99 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import importlib
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import torch
 from PIL import Image
 
-from engine.calls import call_arguments
+from engine.calls import PipelineCall, paint_picture
+from engine.coalescer import Coalescer
 from engine.errors import EngineError, GenerationFailed, ModelNotLoaded, OutOfMemory
-from engine.plan import Plan, make_plan
-from engine.request import ImageRequest, ImageResult
+from engine.jobs import Job
+from engine.memory import free_cache, is_out_of_memory
+from engine.plan import make_plan
+from engine.preview import LatentPreview
+from engine.request import ImageResult
+from engine.runs import STAGES, JobWork, RunStage
 
 if TYPE_CHECKING:
     from engine.pipelines import LoadedModel
 
 logger = logging.getLogger(__name__)
 Completer = Callable[[str], tuple[str, tuple[str, ...]]]
-# What text encoders are given at most, whatever their tokenizer would take.
-_MAX_TOKENS = 512
+# Runs of one request that are under way at a time; more would only hold memory.
+_MAX_RUNS = 8
+_Made = TypeVar("_Made")
 
 
 class Painter:
-    """Paint requests with one loaded model, one at a time, on the calling thread."""
+    """Paint requests with one loaded model. Each job calls `paint` on a thread of its own."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, coalescer: Coalescer) -> None:
         """Prepare to paint.
 
         Raises:
             ModelNotLoaded: if the model's prompt completer cannot be imported.
         """
         self._loaded = loaded
+        self._coalescer = coalescer
         self._completer = _import_completer(loaded.source.spec.completer)
         self._libraries = _library_versions()
+        self._preview = LatentPreview(loaded)
 
-    def paint(
-        self,
-        request: ImageRequest,
-        *,
-        checkpoint: Callable[[], None],
-        on_step: Callable[[int, int], None],
-    ) -> ImageResult:
-        """Make a request's pictures, each in a run of its own.
+    def paint(self, job: Job) -> tuple[ImageResult, float]:
+        """Make a request's pictures, each in a run of its own; return them and what they cost.
 
-        One run a picture: a batch would change its bytes with its neighbors (float32 sums
-        differ with the batch size), and a seed is a promise.
+        One run a picture: a run of several would tie their rows together, and its bytes would
+        depend on their number.
 
         Args:
-            request: already checked by `engine.plan.check_request`.
-            checkpoint: called before and after every denoiser forward; what it raises stops
-                the run there.
-            on_step: called with (steps done, steps in all) after each step.
+            job: its request was checked by `engine.checks.check_request`.
+
+        Returns:
+            The pictures, and seconds of computing.
 
         Raises:
             EngineError: if the request does not fit the model or painting fails.
         """
-        import torch
-
-        spec = self._loaded.source.spec
+        request, spec = job.request, self._loaded.source.spec
         started = time.perf_counter()
-        plan = make_plan(request, spec)
-        prompt, warnings = request.prompt, plan.warnings
-        if self._completer is not None:
-            prompt, more = self._completer(prompt)
-            warnings += tuple(more)
-        warnings += self._cut_prompt(prompt)
-        timings = {"text": time.perf_counter() - started, "denoise": 0.0, "decode": 0.0}
-        images: list[Image.Image] = []
         try:
-            with torch.inference_mode():
-                for seed in request.seeds:
-                    run = _Run(len(images), len(request.seeds), checkpoint, on_step)
-                    images.append(self._paint_one(request, plan, prompt, seed, run))
-                    run.add_to(timings)
+            plan = make_plan(request, spec, self._loaded.companions)
+            prompt, warnings = request.prompt, plan.warnings
+            if self._completer is not None:
+                prompt, more = self._completer(prompt)
+                warnings += tuple(more)
+            prepared_s = time.perf_counter() - started
+            work = JobWork(job, len(request.seeds) * plan.picture_steps)
+            pictures = [PictureRuns(self, work) for _ in request.seeds]
+            images = self.side_by_side(
+                [
+                    partial(
+                        paint_picture,
+                        request,
+                        plan,
+                        prompt,
+                        seed,
+                        spec,
+                        runs.run,
+                        runs.enlarge,
+                    )
+                    for seed, runs in zip(request.seeds, pictures, strict=True)
+                ]
+            )
         except Exception as error:
-            self._loaded.restore()
             raise self._explain(error) from error
-        return ImageResult(
+        timings = {name: max(runs.timings[name] for runs in pictures) for name in STAGES}
+        timings["text"] += prepared_s
+        result = ImageResult(
             images=tuple(images),
             seeds=request.seeds,
             model=spec.name,
@@ -88,40 +102,80 @@ class Painter:
             params=plan.params,
             timings_s=timings,
             libraries=dict(self._libraries),
-            warnings=tuple(dict.fromkeys(warnings)),
+            warnings=tuple(dict.fromkeys((*warnings, *work.warnings))),
             precision=f"{str(self._loaded.dtype).removeprefix('torch.')} "
             f"on {self._loaded.device.type}",
+            shared_forwards=work.shared_forwards,
         )
+        return result, work.busy_s
 
-    def _paint_one(
-        self, request: ImageRequest, plan: Plan, prompt: str, seed: int, run: _Run
-    ) -> Image.Image:
-        params, spec = plan.params, self._loaded.source.spec
-        pipeline = self._loaded.pipeline(request.mode, with_strength=params.strength is not None)
-        run.checkpoint()
-        view = self._loaded.view(
-            pipeline, sampler=params.sampler, forward=run.forward, on_step=run.step
-        )
-        run.view = view
-        arguments = call_arguments(view, request, plan, prompt, seed, spec)
-        output = view(**arguments)
+    def paint_call(self, call: PipelineCall, work: JobWork) -> tuple[Image.Image, RunStage]:
+        """Run one pipeline; return what it painted and the clock of the run.
+
+        Raises:
+            EngineError: if it must stop or cannot paint.
+        """
+        loaded = self._loaded.upscaler if call.network == "upscaler" else self._loaded
+        if loaded is None:
+            raise ModelNotLoaded("There is no upscaler.", hint="Set 'upscaler'.")
+        with self._stage(work, call, exclusive=loaded.exclusive) as stage:
+            if loaded is self._loaded:
+                work.warn(stage.alone("text", lambda: self._cut_prompt(call.wanted["prompt"])))
+            view = loaded.view(loaded.pipeline(call.class_name), sampler=call.sampler, stage=stage)
+            stage.view = view
+            output = view(**call.arguments(view))
         if any(getattr(output, "nsfw_content_detected", None) or ()):
             raise GenerationFailed(
                 "The model's own safety checker blocked the picture.",
                 hint="Change the prompt or the seed.",
             )
-        painted = _to_image(np.asarray(output.images)[0], plan.size)
-        if plan.source is None or plan.area is None:
-            return painted
-        return plan.area.leave(painted, plan.source, plan.mask)
+        return _to_image(np.asarray(output.images)[0], call.size), stage
+
+    def enlarge_tile(self, tile: Image.Image, work: JobWork) -> tuple[Image.Image, RunStage]:
+        """Run the plain network of the second stage over one tile."""
+        enlarge = self._loaded.enlarge
+        if enlarge is None:
+            raise ModelNotLoaded("There is no upscale network.", hint="Set 'upscaler'.")
+        with self._stage(work, None, exclusive=False) as stage:
+            return stage.alone("enlarge", lambda: enlarge(tile)), stage
+
+    def _stage(self, work: JobWork, call: PipelineCall | None, *, exclusive: bool) -> RunStage:
+        return RunStage(self._coalescer, self._preview, work, call, exclusive=exclusive)
+
+    def side_by_side(self, tasks: Sequence[Callable[[], _Made]]) -> list[_Made]:
+        """Run tasks on threads of their own, if there are several, and return what they made."""
+
+        def run(task: Callable[[], _Made]) -> _Made:
+            # The computing thread has the cores; this one only pushes numbers around.
+            torch.set_num_threads(1)
+            before = time.thread_time()
+            try:
+                with torch.inference_mode():
+                    return task()
+            finally:
+                self._coalescer.stats.spent("overhead", time.thread_time() - before)
+
+        if len(tasks) == 1:
+            return [run(tasks[0])]
+        with concurrent.futures.ThreadPoolExecutor(
+            min(len(tasks), _MAX_RUNS), thread_name_prefix="engine-run"
+        ) as pool:
+            made = [pool.submit(run, task) for task in tasks]
+            try:
+                return [one.result() for one in made]
+            except BaseException:
+                for one in made:
+                    one.cancel()
+                raise
 
     def _cut_prompt(self, prompt: str) -> tuple[str, ...]:
         """Warn if no text encoder can take the whole prompt."""
         over = []
+        most = self._loaded.source.spec.family.prompt_tokens
         for name in ("tokenizer", "tokenizer_2", "tokenizer_3"):
             tokenizer = getattr(self._loaded.base, name, None)
             if tokenizer is not None:
-                limit = min(int(tokenizer.model_max_length), _MAX_TOKENS)
+                limit = min(int(tokenizer.model_max_length), most)
                 count = len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
                 over.append((count - limit, count, limit))
         if not over or min(over)[0] <= 0:
@@ -133,14 +187,9 @@ class Painter:
         """Turn whatever a pipeline raised into one of the engine's errors."""
         if isinstance(error, EngineError):
             return error
-        import torch
-
         text = (str(error).splitlines() or [""])[0][:200]
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-            "not enough memory" in text or "can't allocate memory" in text
-        ):
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        if is_out_of_memory(error):
+            free_cache()
             return OutOfMemory(
                 "The request does not fit into memory.",
                 hint="Ask for a smaller size, or use a smaller model.",
@@ -152,52 +201,29 @@ class Painter:
         )
 
 
-class _Run:
-    """The clock and the stop signal of one pipeline call."""
+class PictureRuns:
+    """The runs of one picture, and the time that each of their stages took."""
 
-    def __init__(
-        self,
-        index: int,
-        count: int,
-        checkpoint: Callable[[], None],
-        on_step: Callable[[int, int], None],
-    ) -> None:
-        self.view: Any = None
-        self.checkpoint = checkpoint
-        self._index, self._count, self._on_step = index, count, on_step
-        self._steps = 0
-        self._started = time.perf_counter()
-        self._first: float | None = None
-        self._last = self._started
+    def __init__(self, painter: Painter, work: JobWork) -> None:
+        self.timings = dict.fromkeys(STAGES, 0.0)
+        self._painter, self._work = painter, work
 
-    def forward(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.checkpoint()
-        if self._first is None:
-            self._first = time.perf_counter()
-        result = module(*args, **kwargs)
-        self.checkpoint()
-        return result
+    def run(self, calls: Sequence[PipelineCall]) -> list[Image.Image]:
+        """Run pipelines side by side: tiles of equal size share their forwards."""
+        paint = self._painter.paint_call
+        if len(calls) == 1:
+            made = [paint(calls[0], self._work)]
+        else:
+            made = self._painter.side_by_side([partial(paint, call, self._work) for call in calls])
+        for name in STAGES:
+            self.timings[name] += max(stage.timings[name] for _, stage in made)
+        return [picture for picture, _ in made]
 
-    def step(self) -> None:
-        self._steps += 1
-        self._last = time.perf_counter()
-        self.checkpoint()
-        total = self._total()
-        self._on_step(self._index * total + self._steps, self._count * total)
-
-    def _total(self) -> int:
-        """Steps of this run; with `strength` the sampler's first ones are skipped."""
-        known = self.view.__dict__.get("_num_timesteps")
-        if isinstance(known, int):
-            return known
-        scheduler = self.view.scheduler
-        return len(scheduler.timesteps) - (getattr(scheduler, "begin_index", None) or 0)
-
-    def add_to(self, timings: dict[str, float]) -> None:
-        first = self._last if self._first is None else self._first
-        timings["text"] += first - self._started
-        timings["denoise"] += self._last - first
-        timings["decode"] += time.perf_counter() - self._last
+    def enlarge(self, tile: Image.Image) -> Image.Image:
+        """Run the plain network of the second stage."""
+        picture, stage = self._painter.enlarge_tile(tile, self._work)
+        self.timings["decode"] += stage.timings["decode"]
+        return picture
 
 
 def _to_image(pixels: np.ndarray[Any, Any], size: tuple[int, int]) -> Image.Image:
@@ -235,7 +261,6 @@ def _import_completer(name: str | None) -> Completer | None:
 
 def _library_versions() -> dict[str, str]:
     import diffusers
-    import torch
     import transformers
 
     return {

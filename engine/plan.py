@@ -1,26 +1,26 @@
-"""What a request means for the model at hand: checked, defaults filled in. Loads no torch."""
+"""What a request means for the model at hand: defaults filled in, sizes decided. Loads no torch."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from engine.checks import DEFAULT_UPSCALE, MAX_STEPS, check_size
 from engine.errors import InvalidRequest
-from engine.registry import MAX_SIDE, MIN_SIDE, ModelSpec
+from engine.families import MAX_SIDE, MIN_SIDE
+from engine.registry import ModelSpec
 from engine.request import ImageRequest, SamplingParams
+from engine.ways import NO_COMPANIONS, Companions, Way, choose_way
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from engine.edit import EditArea
+    from engine.upscale import SecondStage
 
-MAX_IMAGES = 64
-MAX_STEPS = 200
-MAX_GUIDANCE = 50.0
-MAX_PROMPT = 8192
-MAX_SOURCE_PIXELS = 16_777_216
-MAX_SOURCE_SIDE = 8192
+# How far the proportions of a sketch may be from those of the picture it belongs to.
+_SKETCH_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,161 +29,161 @@ class Plan:
 
     Attributes:
         size: width and height the model paints, pixels.
-        params: nothing None that the pipeline needs.
+        params: nothing None that the pipeline needs; of the second stage if there is no other.
+        way: the pipeline that paints, or None if there is only the second stage.
         source: RGB source of the result's size, or None.
         mask: mode "L", or None.
         area: the part of the source that goes through the model, or None.
+        control: the sketch as its network reads it, of the painted size, or None.
+        references: RGB pictures shown to an edit model, the source among them if the way says so.
+        second: the second stage, or None.
         warnings: what was changed.
     """
 
     size: tuple[int, int]
     params: SamplingParams
+    way: Way | None = None
     source: Image.Image | None = None
     mask: Image.Image | None = None
     area: EditArea | None = None
+    control: Image.Image | None = None
+    references: tuple[Image.Image, ...] = ()
+    second: SecondStage | None = None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def paint_steps(self) -> int:
+        """Denoising steps of the painting run, as far as known before it; 0 without one."""
+        if self.way is None:
+            return 0
+        return max(1, int((self.params.num_inference_steps or 1) * (self.params.strength or 1.0)))
 
-def check_request(request: ImageRequest) -> None:
-    """Refuse what no model could serve.
-
-    Raises:
-        InvalidRequest: naming the field and what is allowed.
-    """
-    for name, text in (("prompt", request.prompt), ("negative_prompt", request.negative_prompt)):
-        _require(
-            isinstance(text, str) and len(text) <= MAX_PROMPT,
-            name,
-            text,
-            f"text of at most {MAX_PROMPT} characters",
-        )
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            _require(False, name, "text with lone surrogates", "valid Unicode")
-    _require(bool(request.prompt.strip()), "prompt", request.prompt, "words")
-    seeds = request.seeds
-    _require(
-        isinstance(seeds, tuple) and 1 <= len(seeds) <= MAX_IMAGES,
-        "seeds",
-        f"{len(seeds)} of them" if isinstance(seeds, tuple) else seeds,
-        f"1 to {MAX_IMAGES} seeds, one for each picture",
-    )
-    for seed in seeds:
-        _require(_is_int(seed) and 0 <= seed < 2**63, "seeds", seed, "integers from 0 to 2**63 - 1")
-    for name, side in (("width", request.width), ("height", request.height)):
-        _require(
-            side is None or (_is_int(side) and MIN_SIDE <= side <= MAX_SIDE),
-            name,
-            side,
-            f"an integer from {MIN_SIDE} to {MAX_SIDE}",
-        )
-    _check_params(request.params)
-    if request.image is None:
-        _require(request.mask is None, "mask", "a mask without image", "the picture it belongs to")
-        _require(
-            request.params.strength is None,
-            "strength",
-            request.params.strength,
-            "nothing without a source image",
-        )
-        return
-    width, height = request.image.size
-    _require(
-        1 <= width <= MAX_SOURCE_SIDE
-        and 1 <= height <= MAX_SOURCE_SIDE
-        and width * height <= MAX_SOURCE_PIXELS,
-        "image",
-        f"{width}x{height}",
-        f"at most {MAX_SOURCE_SIDE} pixels a side and {MAX_SOURCE_PIXELS} in all",
-    )
+    @property
+    def picture_steps(self) -> int:
+        """Denoising steps of one finished picture, as far as known before."""
+        return self.paint_steps + (self.second.steps if self.second is not None else 0)
 
 
-def _check_params(params: SamplingParams) -> None:
-    steps, guidance, strength = params.num_inference_steps, params.guidance_scale, params.strength
-    _require(
-        steps is None or (_is_int(steps) and 1 <= steps <= MAX_STEPS),
-        "num_inference_steps",
-        steps,
-        f"an integer from 1 to {MAX_STEPS}",
-    )
-    _require(
-        guidance is None or (_is_number(guidance) and 0 <= guidance <= MAX_GUIDANCE),
-        "guidance_scale",
-        guidance,
-        f"a number from 0 to {MAX_GUIDANCE:g}",
-    )
-    _require(
-        strength is None or (_is_number(strength) and 0 < strength <= 1),
-        "strength",
-        strength,
-        "a number above 0, at most 1",
-    )
-    _require(
-        params.sampler is None or isinstance(params.sampler, str),
-        "sampler",
-        params.sampler,
-        "a sampler's name",
-    )
+def make_plan(
+    request: ImageRequest, spec: ModelSpec, companions: Companions = NO_COMPANIONS
+) -> Plan:
+    """Fill in the model's defaults, choose the pipeline and decide sizes.
 
-
-def make_plan(request: ImageRequest, spec: ModelSpec) -> Plan:
-    """Fill in the model's defaults and decide sizes.
+    Args:
+        request: passed `engine.checks.check_request`.
+        spec: the model.
+        companions: what was loaded beside it.
 
     Raises:
         InvalidRequest: if the request contradicts itself.
+        UnsupportedMode: if the model cannot do it; names what can.
     """
-    params, warnings = _resolve_params(request, spec)
+    if request.mode == "upscale":
+        return _enlarging_plan(request, spec, companions)
+    way = choose_way(request, spec, companions)
+    params, warnings = _resolve_params(request, spec, way)
+    plan = _painting_plan(request, spec, way, params, (*way.warnings, *warnings))
+    if request.sketch is not None and way.reads_sketch:
+        plan = replace(plan, control=_control(request.sketch, plan))
+    plan = replace(plan, references=_references(request, spec, plan, way))
+    if not request.refine:
+        return plan
+    from engine.upscale import plan_second_stage
+
+    factor = request.upscale or DEFAULT_UPSCALE
+    size = plan.source.size if plan.source is not None else plan.size
+    check_size("upscale", (size[0] * factor, size[1] * factor))
+    second = plan_second_stage(size, factor, SamplingParams(), spec, companions)
+    return replace(plan, second=second)
+
+
+def _enlarging_plan(request: ImageRequest, spec: ModelSpec, companions: Companions) -> Plan:
+    from engine.edit import flatten
+    from engine.upscale import plan_second_stage
+
+    if request.image is None:
+        raise InvalidRequest("upscale needs a picture.", hint="Send image.")
+    source, warnings = flatten(request.image)
+    second = plan_second_stage(
+        source.size, request.upscale or DEFAULT_UPSCALE, request.params, spec, companions
+    )
+    return Plan(second.size, second.params, source=source, second=second, warnings=warnings)
+
+
+def _painting_plan(
+    request: ImageRequest,
+    spec: ModelSpec,
+    way: Way,
+    params: SamplingParams,
+    warnings: tuple[str, ...],
+) -> Plan:
     if request.image is None:
         size, more = _canvas(request, spec)
-        return Plan(size, params, warnings=warnings + more)
-    from engine.edit import check_mask, edit_area, flatten
+        return Plan(size, params, way, warnings=warnings + more)
+    from engine.edit import check_mask, edit_area, extended, extension_area, flatten
 
     source, more = flatten(request.image)
     warnings += more
     mask = None
-    if request.mask is not None:
+    if request.extend is not None:
+        area = extension_area(source.size, request.extend, spec)
+        kept = None if request.mask is None else check_mask(request.mask, source.size)
+        source, mask = extended(source, request.extend, kept)
+        if kept is not None:
+            area = edit_area(source.size, mask, spec)
+    elif request.mask is not None:
         mask = check_mask(request.mask, source.size)
         if (request.width or source.width, request.height or source.height) != source.size:
             raise InvalidRequest(
                 f"Inpainting keeps the source's size, {source.width}x{source.height}.",
                 hint="Leave width and height unset.",
             )
+        area = edit_area(source.size, mask, spec)
     else:
         source, more = _resized(source, request.width, request.height)
         warnings += more
-    area = edit_area(source.size, mask, spec)
+        area = edit_area(source.size, None, spec)
     if area.scaled[0] < area.box[2] - area.box[0]:
         warnings += (
             f"The edited part was worked on at {area.scaled[0]}x{area.scaled[1]} pixels "
             "and scaled back up.",
         )
-    return Plan(area.work, params, source, mask, area, warnings)
+    return Plan(area.work, params, way, source, mask, area, warnings=warnings)
 
 
-def work_units(request: ImageRequest, spec: ModelSpec) -> float:
-    """Return the size of a request for the queue: pixels x steps x denoiser rows x pictures.
+def _references(
+    request: ImageRequest, spec: ModelSpec, plan: Plan, way: Way
+) -> tuple[Image.Image, ...]:
+    """Return what an edit model is shown: the source, the sketch, the references, in this order."""
+    shown = [*request.references]
+    if request.sketch is not None and not way.reads_sketch:
+        shown.insert(0, request.sketch)
+    if way.image_is_reference and plan.source is not None and plan.area is not None:
+        shown.insert(0, plan.area.enter(plan.source))
+    if not shown:
+        return ()
+    from engine.references import fit_references
 
-    Rough on purpose: it is multiplied by a measured cost.
-    """
-    params = request.params
-    steps = params.num_inference_steps or spec.steps
-    guidance = spec.guidance if params.guidance_scale is None else params.guidance_scale
-    pixels = spec.size * spec.size
-    if not spec.fixed_size:
-        if request.image is not None:
-            pixels = min(request.image.width * request.image.height, spec.family.max_pixels)
-        else:
-            pixels = (request.width or spec.size) * (request.height or spec.size)
-    share = 1.0
-    if request.image is not None:
-        share = params.strength or (1.0 if request.mask is not None else spec.strength or 1.0)
-    rows = 2 if guidance > 1 else 1
-    return pixels * max(1.0, steps * share) * rows * len(request.seeds)
+    return tuple(fit_references(tuple(shown), spec))
+
+
+def _control(sketch: Image.Image, plan: Plan) -> Image.Image:
+    """Return the sketch as the ControlNet's input, over the part that is painted."""
+    from engine.sketch import control_image
+
+    if plan.source is None or plan.area is None:
+        return control_image(sketch, plan.size)
+    width, height = plan.source.size
+    if abs(sketch.width * height / (sketch.height * width) - 1) > _SKETCH_TOLERANCE:
+        raise InvalidRequest(
+            f"The sketch is {sketch.width}x{sketch.height}, the picture {width}x{height}.",
+            hint="Draw it in the proportions of the picture (with extend: of the extended one).",
+        )
+    return plan.area.enter(control_image(sketch, plan.source.size))
 
 
 def _resolve_params(
-    request: ImageRequest, spec: ModelSpec
+    request: ImageRequest, spec: ModelSpec, way: Way
 ) -> tuple[SamplingParams, tuple[str, ...]]:
     given = request.params
     steps = given.num_inference_steps or spec.steps
@@ -195,8 +195,9 @@ def _resolve_params(
         elif guidance <= 1:
             warnings += ("A negative prompt works with a guidance scale above 1 only.",)
     strength = given.strength
-    if request.image is not None and strength is None:
-        strength = 1.0 if request.mask is not None else spec.strength
+    if request.image is not None and strength is None and not way.image_is_reference:
+        masked = request.mask is not None or request.extend is not None
+        strength = 1.0 if masked else spec.strength
     if strength is not None and int(steps * strength) < 1:
         # Fewer than one step would return the source as it is.
         enough = math.ceil(1 / strength)
@@ -215,6 +216,8 @@ def _resolve_params(
 def _canvas(request: ImageRequest, spec: ModelSpec) -> tuple[tuple[int, int], tuple[str, ...]]:
     """Return the size to paint for text-to-image: the nearest one that the model can do."""
     asked = (request.width or spec.size, request.height or spec.size)
+    if request.sketch is not None and request.width is None and request.height is None:
+        asked = _size_of_sketch(request.sketch, spec)
     if spec.fixed_size:
         size = (spec.size, spec.size)
     else:
@@ -231,6 +234,17 @@ def _canvas(request: ImageRequest, spec: ModelSpec) -> tuple[tuple[int, int], tu
         f"Painted at {size[0]}x{size[1]} instead of {asked[0]}x{asked[1]}: "
         f"model '{spec.name}' {why}.",
     )
+
+
+def _size_of_sketch(sketch: Image.Image, spec: ModelSpec) -> tuple[int, int]:
+    """Return the model's own area in the proportions of a sketch, on the model's grid."""
+    scale = spec.size / math.sqrt(sketch.width * sketch.height)
+    multiple = spec.family.multiple
+    width, height = (
+        min(MAX_SIDE, max(multiple, round(side * scale / multiple) * multiple))
+        for side in sketch.size
+    )
+    return (spec.size, spec.size) if spec.fixed_size else (width, height)
 
 
 def _resized(
@@ -251,16 +265,3 @@ def _resized(
     if abs(source.width * height - source.height * width) > max(source.size) + max(width, height):
         warnings = ("The source was cropped to the proportions asked for.",)
     return ImageOps.fit(source, (width, height), Image.Resampling.LANCZOS), warnings
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
-    if not holds:
-        raise InvalidRequest(f"{name} cannot be {str(value)[:60]!r}.", hint=f"Allowed: {allowed}.")

@@ -1,45 +1,30 @@
-"""The models this engine knows, and what it needs to know about any other. Loads no torch.
+"""The models this engine knows by name. Loads no torch.
 
-Family facts (classes, size grid) come from diffusers 0.42; licenses from the model cards.
+Licenses, steps and memory come from the model cards; what nobody has looked up is None.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
+from engine.families import (
+    FLUX1,
+    FLUX1_FILL,
+    FLUX1_KONTEXT,
+    FLUX2_KLEIN,
+    PIXART_SIGMA,
+    QWEN_IMAGE,
+    QWEN_IMAGE_EDIT,
+    SANA,
+    SANA_SPRINT,
+    SDXL,
+    STABLE_DIFFUSION,
+    STABLE_DIFFUSION_3,
+    Z_IMAGE,
+    Family,
+)
 from engine.request import Mode
-
-MAX_SIDE = 2048
-MIN_SIDE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Models that share pipeline classes.
-
-    Attributes:
-        name: such as "stable-diffusion".
-        classes: the diffusers class that serves each mode.
-        steps: default denoising steps.
-        guidance: default guidance scale.
-        size: default side, pixels.
-        multiple: both sides must be multiples of this many pixels.
-        max_pixels: the largest area worked on; larger sources are scaled down inside.
-        negative_prompt: whether the pipelines use one.
-        cond_strength_class: class that runs image-to-image when `strength` is given, for
-            families whose image-to-image takes the source as a reference and no strength.
-    """
-
-    name: str
-    classes: dict[Mode, str]
-    steps: int
-    guidance: float
-    size: int
-    multiple: int = 8
-    max_pixels: int = MAX_SIDE * MAX_SIDE
-    negative_prompt: bool = True
-    cond_strength_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +36,8 @@ class ModelSpec:
         source: "starter", a hub id ("owner/name") or a folder.
         family: its family.
         license: SPDX id or the license's own name; "unknown" if nobody looked.
-        commercial: whether the license allows commercial use; None if unknown.
+        commercial: whether the license allows commercial use without further conditions (rules
+            of conduct aside); None if unknown. Otherwise it must be accepted by name.
         steps: default denoising steps.
         guidance: default guidance scale.
         size: default side, pixels.
@@ -77,61 +63,8 @@ class ModelSpec:
     @property
     def modes(self) -> tuple[Mode, ...]:
         """The modes it serves."""
-        return tuple(self.family.classes)
+        return self.family.modes
 
-
-STABLE_DIFFUSION = Family(
-    "stable-diffusion",
-    {
-        "text-to-image": "StableDiffusionPipeline",
-        "image-to-image": "StableDiffusionImg2ImgPipeline",
-        "inpaint": "StableDiffusionInpaintPipeline",
-    },
-    steps=25,
-    guidance=7.5,
-    size=512,
-)
-SDXL = Family(
-    "stable-diffusion-xl",
-    {
-        "text-to-image": "StableDiffusionXLPipeline",
-        "image-to-image": "StableDiffusionXLImg2ImgPipeline",
-        "inpaint": "StableDiffusionXLInpaintPipeline",
-    },
-    steps=30,
-    guidance=5.0,
-    size=1024,
-)
-FLUX1 = Family(
-    "flux",
-    {
-        "text-to-image": "FluxPipeline",
-        "image-to-image": "FluxImg2ImgPipeline",
-        "inpaint": "FluxInpaintPipeline",
-    },
-    steps=28,
-    guidance=3.5,
-    size=1024,
-    multiple=16,
-    negative_prompt=False,
-)
-FLUX2_KLEIN = Family(
-    "flux2-klein",
-    {
-        "text-to-image": "Flux2KleinPipeline",
-        "image-to-image": "Flux2KleinPipeline",
-        "inpaint": "Flux2KleinInpaintPipeline",
-    },
-    steps=4,
-    guidance=1.0,
-    size=1024,
-    multiple=16,
-    # Its pipelines scale larger sources down to this area without a word.
-    max_pixels=1024 * 1024,
-    negative_prompt=False,
-    cond_strength_class="Flux2KleinInpaintPipeline",
-)
-FAMILIES = (STABLE_DIFFUSION, SDXL, FLUX1, FLUX2_KLEIN)
 
 KNOWN_MODELS: tuple[ModelSpec, ...] = (
     ModelSpec(
@@ -155,6 +88,18 @@ KNOWN_MODELS: tuple[ModelSpec, ...] = (
         True,
         steps=4,
         guidance=1.0,
+        size=1024,
+        memory_gb=13,
+        strength=None,
+    ),
+    ModelSpec(
+        "FLUX.2-klein-base-4B",
+        "black-forest-labs/FLUX.2-klein-base-4B",
+        FLUX2_KLEIN,
+        "Apache-2.0",
+        True,
+        steps=50,
+        guidance=4.0,
         size=1024,
         memory_gb=13,
         strength=None,
@@ -236,6 +181,101 @@ KNOWN_MODELS: tuple[ModelSpec, ...] = (
         size=512,
         memory_gb=3,
     ),
+    ModelSpec(
+        "stable-diffusion-3.5-medium",
+        "stabilityai/stable-diffusion-3.5-medium",
+        STABLE_DIFFUSION_3,
+        "Stability AI Community License (commercial use below 1M USD of yearly revenue)",
+        False,
+        steps=40,
+        guidance=4.5,
+        size=1024,
+    ),
+    ModelSpec(
+        "Z-Image-Turbo",
+        "Tongyi-MAI/Z-Image-Turbo",
+        Z_IMAGE,
+        "Apache-2.0",
+        True,
+        steps=9,
+        guidance=0.0,
+        size=1024,
+        memory_gb=22,
+    ),
+    ModelSpec(
+        "Qwen-Image",
+        "Qwen/Qwen-Image",
+        QWEN_IMAGE,
+        "Apache-2.0",
+        True,
+        steps=50,
+        guidance=4.0,
+        size=1328,
+    ),
+    ModelSpec(
+        "Qwen-Image-Edit-2511",
+        "Qwen/Qwen-Image-Edit-2511",
+        QWEN_IMAGE_EDIT,
+        "Apache-2.0",
+        True,
+        steps=40,
+        guidance=4.0,
+        size=1024,
+        strength=None,
+    ),
+    ModelSpec(
+        "FLUX.1-Kontext-dev",
+        "black-forest-labs/FLUX.1-Kontext-dev",
+        FLUX1_KONTEXT,
+        "FLUX.1 [dev] Non-Commercial License",
+        False,
+        steps=28,
+        guidance=2.5,
+        size=1024,
+        memory_gb=34,
+        strength=None,
+    ),
+    ModelSpec(
+        "FLUX.1-Fill-dev",
+        "black-forest-labs/FLUX.1-Fill-dev",
+        FLUX1_FILL,
+        "FLUX.1 [dev] Non-Commercial License",
+        False,
+        steps=50,
+        guidance=30.0,
+        size=1024,
+        memory_gb=34,
+    ),
+    ModelSpec(
+        "PixArt-Sigma-XL-2-1024-MS",
+        "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+        PIXART_SIGMA,
+        "CreativeML Open RAIL++-M",
+        True,
+        steps=20,
+        guidance=4.5,
+        size=1024,
+    ),
+    ModelSpec(
+        "Sana-1600M-1024px",
+        "Efficient-Large-Model/Sana_1600M_1024px_BF16_diffusers",
+        SANA,
+        "NVIDIA License (NSCL v2-custom) and Gemma Terms of Use",
+        False,
+        steps=20,
+        guidance=4.5,
+        size=1024,
+    ),
+    ModelSpec(
+        "Sana-Sprint-1.6B-1024px",
+        "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers",
+        SANA_SPRINT,
+        "NVIDIA License (NSCL v2-custom) and Gemma Terms of Use",
+        False,
+        steps=2,
+        guidance=4.5,
+        size=1024,
+    ),
 )
 
 
@@ -248,53 +288,15 @@ def find_model(name: str) -> ModelSpec | None:
     return None
 
 
-def find_family(pipeline_class: str) -> Family | None:
-    """Return the family one of whose modes this diffusers class serves, or None."""
-    for family in FAMILIES:
-        if pipeline_class in family.classes.values():
-            return family
-    return None
+def short_name(model: str) -> str:
+    """Return what a model is called: its known name, a folder's last part, a hub id; no path."""
+    known = find_model(model)
+    if known is not None:
+        return known.name
+    folder = Path(model).expanduser()
+    return folder.resolve().name if folder.is_dir() else model.partition("@")[0]
 
 
 def models_serving(mode: Mode) -> tuple[str, ...]:
     """Return the names of known models that serve `mode`."""
     return tuple(spec.name for spec in KNOWN_MODELS if mode in spec.modes)
-
-
-def describe(
-    name: str, source: str, index: dict[str, Any], configs: dict[str, dict[str, Any]]
-) -> ModelSpec:
-    """Describe a model nobody has listed from its own JSON files.
-
-    Args:
-        name: what to call it.
-        source: its folder or hub id.
-        index: model_index.json.
-        configs: config.json of each component, by component.
-    """
-    pipeline_class = str(index.get("_class_name"))
-    family = find_family(pipeline_class) or Family(
-        pipeline_class, {"text-to-image": pipeline_class}, steps=28, guidance=4.0, size=1024
-    )
-    size = family.size
-    sample = configs.get("unet", {}).get("sample_size")
-    vae = configs.get("vae", {})
-    factor = 2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1)
-    if isinstance(sample, int):
-        size = sample * factor
-    packed = family.multiple // 8
-    family = replace(family, multiple=max(factor * packed, 1))
-    if configs.get("unet", {}).get("in_channels") == 9 and "inpaint" in family.classes:
-        # Mask and masked source are further input channels: it can do nothing else.
-        family = replace(family, classes={"inpaint": family.classes["inpaint"]})
-    return ModelSpec(
-        name,
-        source,
-        family,
-        "unknown",
-        None,
-        steps=family.steps,
-        guidance=family.guidance,
-        size=max(MIN_SIDE, min(size, MAX_SIDE)),
-        strength=None if family.cond_strength_class else 0.6,
-    )

@@ -6,6 +6,7 @@ Pictures travel as PIL images; they are imported for types only.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -50,6 +51,14 @@ class Margins:
     right: int = 0
     bottom: int = 0
 
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over left, top, right, bottom."""
+        return iter((self.left, self.top, self.right, self.bottom))
+
+    def around(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the width and height of a picture of `size` with these margins."""
+        return size[0] + self.left + self.right, size[1] + self.top + self.bottom
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
@@ -73,7 +82,9 @@ class ImageRequest:
         sketch: a line drawing that says where things are.
         references: pictures of what must be recognized in the result; edit models only.
         upscale: factor by which `image`, or with `refine` the painted picture, grows: 2 or 4.
-        refine: paint, then run the second stage over the result, in one request.
+        refine: paint, then run the second stage over the result, in one request; by a factor of 2
+            if `upscale` is None.
+        model: which of several loaded models paints; the engine's default if None.
         deterministic: never share a forward with other requests: same bytes on every run.
         priority: "interactive" requests go before "batch" ones.
         deadline_s: seconds from submission after which the result is worth nothing.
@@ -95,6 +106,7 @@ class ImageRequest:
     references: tuple[Image.Image, ...] = ()
     upscale: int | None = None
     refine: bool = False
+    model: str | None = None
     deterministic: bool = False
     priority: Priority = "interactive"
     deadline_s: float | None = None
@@ -133,6 +145,8 @@ class ImageResult:
         libraries: versions of the libraries that made them.
         warnings: what the caller should know (size rounded, words unknown).
         precision: number format and device, such as "float32 on cpu"; same bytes need the same.
+        shared_forwards: denoiser forwards that were shared with other requests. With none the
+            bytes are those of running alone; see docs/reproducibility.md for the rest.
     """
 
     images: tuple[Image.Image, ...]
@@ -144,6 +158,7 @@ class ImageResult:
     libraries: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     precision: str = ""
+    shared_forwards: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,12 +52,16 @@ FLOW_SAMPLERS: dict[str, Sampler] = {
 FLOW_MATCH_SAMPLERS: dict[str, Sampler] = {
     "flow-euler": Sampler("FlowMatchEulerDiscreteScheduler"),
 }
+# arXiv:2503.09641; its pipelines hand over arguments of this class.
+CONSISTENCY_SAMPLERS: dict[str, Sampler] = {"scm": Sampler("SCMScheduler")}
 
 
 def samplers_for(scheduler: Any) -> dict[str, Sampler]:
     """Return the samplers that fit a model, judged by its own diffusers scheduler."""
     if type(scheduler).__name__.startswith("FlowMatch"):
         return FLOW_MATCH_SAMPLERS
+    if type(scheduler).__name__ == "SCMScheduler":
+        return CONSISTENCY_SAMPLERS
     if scheduler.config.get("prediction_type") == "flow_prediction":
         return FLOW_SAMPLERS
     return DIFFUSION_SAMPLERS

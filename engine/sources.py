@@ -7,7 +7,6 @@ transformers and `OWN_MODULES` classes only (CVE-2024-12029, CVE-2026-44513, CVE
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import re
@@ -15,8 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from engine.description import describe
 from engine.errors import LicenseNotAccepted, ModelNotLoaded
-from engine.registry import KNOWN_MODELS, ModelSpec, describe, find_model
+from engine.registry import KNOWN_MODELS, ModelSpec, find_model
+from engine.revision import folder_revision
 
 # Modules of this program that a model folder may name: load_model imports them before diffusers
 # asks for them.
@@ -28,7 +29,6 @@ _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5"
 # What a hub download may bring: data only.
 _DATA_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 _MAX_JSON = 64 * 1024 * 1024
-_MAX_HEADER = 100 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,34 @@ def open_source(model: str, accept_license: tuple[str, ...] = ()) -> Source:
         ModelNotLoaded: if it is not there, not complete, or not safe.
         LicenseNotAccepted: if its license forbids commercial use and was not accepted.
     """
-    name, _, commit = model.partition("@")
     known = find_model(model)
     if known is not None and known.source == "starter":
         return check_folder(STARTER_WEIGHTS, known.name, known)
+    folder, name, commit = locate(model, known, accept_license)
+    if commit is None:
+        return _check_license(check_folder(folder, name), accept_license)
+    source = replace(check_folder(folder, name, known), revision=commit)
+    return _check_license(source, accept_license)
+
+
+def locate(
+    model: str, known: ModelSpec | None = None, accept_license: tuple[str, ...] = ()
+) -> tuple[Path, str, str | None]:
+    """Return a model's folder, what to call it, and its commit if it came from the hub.
+
+    Args:
+        model: a folder, or "owner/name@commit", which is fetched.
+        known: what is known about it; its license is checked before anything is fetched.
+        accept_license: as in `open_source`.
+
+    Raises:
+        ModelNotLoaded: if there is no such folder, or no fixed revision to fetch.
+        LicenseNotAccepted: if its license forbids commercial use and was not accepted.
+    """
+    name, _, commit = model.partition("@")
     folder = Path(model).expanduser()
     if model.strip() and folder.is_dir():
-        return _check_license(check_folder(folder, folder.resolve().name), accept_license)
+        return folder, folder.resolve().name, None
     hub_id = known.source if known is not None else name
     if not _HUB_ID.fullmatch(hub_id) or folder.is_absolute():
         raise ModelNotLoaded(
@@ -81,9 +102,21 @@ def open_source(model: str, accept_license: tuple[str, ...] = ()) -> Source:
             f"'{model}' names no fixed revision, so what it loads could change.",
             hint=f"Write {hub_id}@ and the 40 hex digits of a commit from its page.",
         )
-    folder = _download(hub_id, commit)
-    source = replace(check_folder(folder, hub_id, known), revision=commit)
-    return _check_license(source, accept_license)
+    return _download(hub_id, commit), hub_id, commit
+
+
+def known_revision(model: str) -> str:
+    """Return a model's revision without loading or fetching it; empty if it is not here."""
+    spec = find_model(model)
+    folder = Path(model).expanduser()
+    try:
+        if spec is not None and spec.source == "starter":
+            return folder_revision(STARTER_WEIGHTS)
+        if model.strip() and folder.is_dir():
+            return folder_revision(folder)
+    except (OSError, ModelNotLoaded):
+        return ""
+    return model.partition("@")[2]
 
 
 def check_folder(folder: Path, name: str, known: ModelSpec | None = None) -> Source:
@@ -107,12 +140,8 @@ def check_folder(folder: Path, name: str, known: ModelSpec | None = None) -> Sou
             if known is not None and known.source == "starter"
             else "Save the model with save_pretrained, or name its hub id, or use 'starter'.",
         )
-    for path in folder.rglob("*.py"):
-        raise ModelNotLoaded(
-            f"Model {shown} brings program code ({path.name}).",
-            hint="Code from model folders is never run: remove it if the model works without.",
-        )
-    index = _json(index_path, shown)
+    refuse_code(folder, shown)
+    index = read_json(index_path, shown)
     components = _components(index, shown)
     configs = {}
     variant = None
@@ -124,14 +153,8 @@ def check_folder(folder: Path, name: str, known: ModelSpec | None = None) -> Sou
                 hint="Copy or download the whole folder again.",
             )
         if _has_weights(class_name):
-            configs[component] = _json(part / "config.json", shown)
-            variant = _weights_variant(part, shown) or variant
-    for path in folder.rglob("*config*.json"):
-        if b'"auto_map"' in path.read_bytes()[:_MAX_JSON]:
-            raise ModelNotLoaded(
-                f"Model {shown} asks for remote code (auto_map in {path.name}).",
-                hint="Remote code is never run: use a model that diffusers itself supports.",
-            )
+            configs[component] = read_json(part / "config.json", shown)
+            variant = weights_variant(part, shown) or variant
     spec = known
     if spec is None:
         spec = describe(name, str(folder), index, configs)
@@ -139,6 +162,25 @@ def check_folder(folder: Path, name: str, known: ModelSpec | None = None) -> Sou
         if origin is not None and origin.family.name == spec.family.name:
             spec = replace(origin, source=str(folder), family=spec.family)
     return Source(spec, folder, folder_revision(folder), variant)
+
+
+def refuse_code(folder: Path, shown: str) -> None:
+    """Refuse a folder that brings program code or asks for some.
+
+    Raises:
+        ModelNotLoaded: naming the file.
+    """
+    for path in folder.rglob("*.py"):
+        raise ModelNotLoaded(
+            f"Model {shown} brings program code ({path.name}).",
+            hint="Code from model folders is never run: remove it if the model works without.",
+        )
+    for path in folder.rglob("*config*.json"):
+        if b'"auto_map"' in path.read_bytes()[:_MAX_JSON]:
+            raise ModelNotLoaded(
+                f"Model {shown} asks for remote code (auto_map in {path.name}).",
+                hint="Remote code is never run: use a model that diffusers itself supports.",
+            )
 
 
 def _components(index: dict[str, Any], shown: str) -> dict[str, str]:
@@ -191,8 +233,12 @@ def _has_weights(class_name: str) -> bool:
     )
 
 
-def _weights_variant(part: Path, shown: str) -> str | None:
-    """Return None for plainly named safetensors, "fp16" for that variant; refuse the rest."""
+def weights_variant(part: Path, shown: str) -> str | None:
+    """Return None for plainly named safetensors, "fp16" for that variant.
+
+    Raises:
+        ModelNotLoaded: if there are none, or pickles only.
+    """
     weights = [path.name for path in part.glob("*.safetensors")]
     if not weights:
         pickles = sorted(path.name for path in part.iterdir() if path.suffix in _PICKLES)
@@ -210,44 +256,12 @@ def _weights_variant(part: Path, shown: str) -> str | None:
     return None
 
 
-def folder_revision(folder: Path) -> str:
-    """Return "sha256:" and a hash over the folder's file names, sizes, JSON and tensor tables.
-
-    Of tensor data only samples are read, so gigabytes cost nothing; safetensors puts the table of
-    names, shapes and offsets in front (https://huggingface.co/docs/safetensors).
+def read_json(path: Path, shown: str) -> dict[str, Any]:
+    """Return the object in a JSON file of a model.
 
     Raises:
-        ModelNotLoaded: if a .safetensors file is none.
+        ModelNotLoaded: if it is missing, too large or no object.
     """
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix not in (".safetensors", ".json", ".txt", ".model") or not path.is_file():
-            continue
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
-        with path.open("rb") as file:
-            if path.suffix != ".safetensors":
-                digest.update(file.read(_MAX_JSON))
-                continue
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(size - 8, _MAX_HEADER):
-                raise ModelNotLoaded(
-                    f"{path.name} in '{path.parent.name}' is not a safetensors file.",
-                    hint="Copy or download the whole folder again.",
-                )
-            digest.update(file.read(length))
-            # Weights that differ in values alone have equal tables: sample the data too, its end
-            # included.
-            for offset in (
-                *range(8 + length, size, max(1, (size - 8 - length) // 16)),
-                size - 4096,
-            ):
-                file.seek(max(8 + length, offset))
-                digest.update(file.read(4096))
-    return "sha256:" + digest.hexdigest()
-
-
-def _json(path: Path, shown: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_JSON:
             raise ValueError("too large")
@@ -274,7 +288,7 @@ def _require_license(spec: ModelSpec, accepted: tuple[str, ...]) -> None:
     names = {spec.name.lower(), (known or spec).source.lower()}
     if names.isdisjoint(name.partition("@")[0].lower() for name in accepted):
         raise LicenseNotAccepted(
-            f"The license of '{spec.name}' ({spec.license}) does not allow commercial use.",
+            f"The license of '{spec.name}' restricts commercial use: {spec.license}.",
             hint=f"If you may use it, add '{spec.name}' to accept_license.",
         )
 

@@ -9,16 +9,23 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.backlog import Backlog, Job
+from engine.admission import Admission
+from engine.companions import load_companions, open_controlnet, open_upscaler
 from engine.devices import pick_device, pick_dtype, thread_count
 from engine.errors import EngineClosed, EngineError, GenerationFailed, ModelNotLoaded
+from engine.jobs import Job
+from engine.options import DEFAULT_OPTIONS, ModelOptions
 from engine.registry import ModelSpec
-from engine.request import Done, StepEvent
+from engine.request import Done
 from engine.sources import open_source
+from engine.stats import EngineStats, Health
+from engine.ways import NO_COMPANIONS
 
 if TYPE_CHECKING:
+    from engine.coalescer import Coalescer
     from engine.painter import Painter
 
 logger = logging.getLogger(__name__)
@@ -32,62 +39,149 @@ class WorkerSettings:
     device: str | None
     threads: int | None
     accept_license: tuple[str, ...]
+    cost_file: Path | None
+    controlnet: str | None = None
+    upscaler: str | None = None
+    options: ModelOptions = DEFAULT_OPTIONS
 
 
 class Worker:
-    """Load a model, then paint jobs from the backlog until it is closed.
+    """Load a model, then compute for admitted jobs until the engine is closed.
 
     Attributes:
         loaded: resolves to the model's spec, or to the error that ended the worker.
+        weights_bytes: memory that the loaded weights take; 0 before.
+        revision: of the loaded weights; empty before.
         ended: resolves when the thread has nothing left to do.
         thread: the thread, not started yet.
+        companions: what was loaded beside the model; nothing before `loaded` is resolved.
     """
 
-    def __init__(self, settings: WorkerSettings, backlog: Backlog) -> None:
+    def __init__(
+        self, settings: WorkerSettings, admission: Admission, turn: threading.Lock
+    ) -> None:
         self.loaded: concurrent.futures.Future[ModelSpec] = concurrent.futures.Future()
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.thread = threading.Thread(target=self._main, name="engine-worker", daemon=True)
+        self.companions = NO_COMPANIONS
+        self.weights_bytes = 0
+        self.revision = ""
         self._settings = settings
-        self._backlog = backlog
+        self._admission = admission
+        self._turn = turn
+        self._coalescer: Coalescer | None = None
+        self._painter: Painter | None = None
+        self._jobs: set[threading.Thread] = set()
 
     @property
     def failed(self) -> bool:
         """Whether the model could not be loaded; such a worker never paints."""
         return self.loaded.done() and self.loaded.exception() is not None
 
+    def stop(self, jobs: list[Job]) -> None:
+        """Wake the runs of jobs that were cancelled."""
+        if self._coalescer is not None:
+            for job in jobs:
+                self._coalescer.drop(job)
+
+    def wake(self) -> None:
+        """Let the worker look for jobs to start, or for the end."""
+        if self._coalescer is not None:
+            if self._admission.closed:
+                self._coalescer.close()
+            self._coalescer.wake()
+
+    def health(self) -> Health:
+        """Say whether the worker makes progress. Never waits."""
+        if self.failed:
+            return Health(False, "The model could not be loaded.")
+        if self.ended.done() and not self._admission.closed:
+            return Health(False, "The computing thread has ended.")
+        return Health(True, "") if self._coalescer is None else self._coalescer.health()
+
+    def stats(self) -> dict[str, float]:
+        """Return the counters of what was computed."""
+        stats = EngineStats() if self._coalescer is None else self._coalescer.stats
+        return stats.snapshot()
+
     def _main(self) -> None:
         try:
-            painter = self._load()
-            if painter is not None:
-                while (job := self._backlog.take()) is not None:
-                    self._paint(painter, job)
-                    # A job holds its request's pictures: not until the next one comes.
-                    del job
-            del painter
+            if self._load():
+                assert self._coalescer is not None
+                if self._admission.closed:
+                    self._coalescer.close()
+                self._coalescer.serve()
+            while self._jobs:
+                self._jobs.copy().pop().join()
+            self._painter = None
             gc.collect()
             torch = sys.modules.get("torch")
             if torch is not None and torch.cuda.is_available():
                 torch.cuda.empty_cache()
+        except Exception:
+            logger.exception("the engine's thread ended")
+            self._admission.fail_all(
+                GenerationFailed("The computing thread stopped.", hint="Restart the engine.")
+            )
         finally:
             self.ended.set_result(None)
 
-    def _load(self) -> Painter | None:
-        """Return what paints, or None after telling everybody why there is nothing."""
+    def _load(self) -> bool:
+        """Load the model; if that fails tell everybody why there is nothing."""
         started = time.perf_counter()
+        settings = self._settings
         try:
-            source = open_source(self._settings.model, self._settings.accept_license)
-            if self._backlog.closed:
+            source = open_source(settings.model, settings.accept_license)
+            controlnet = upscaler = None
+            if settings.controlnet is not None:
+                controlnet = open_controlnet(settings.controlnet, source.spec)
+            if settings.upscaler is not None:
+                upscaler = open_upscaler(settings.upscaler, settings.accept_license)
+            if self._admission.closed:
                 raise EngineClosed("The engine was closed.", hint="Make a new one.")
             import torch
 
+            from engine.calibrate import calibrate
+            from engine.coalescer import Coalescer
+            from engine.memory import MemoryLadder
             from engine.painter import Painter
             from engine.pipelines import load_model
 
-            # OpenMP's count belongs to the calling thread: set it here, not in main.
-            torch.set_num_threads(thread_count(self._settings.threads))
-            device = pick_device(self._settings.device)
-            dtype = pick_dtype(device)
-            painter = Painter(load_model(source, device, dtype))
+            threads = thread_count(settings.threads)
+            # OpenMP's count belongs to the calling thread: set it here, not in main, and let
+            # torch take note before runs set theirs.
+            torch.set_num_threads(threads)
+            torch.get_num_threads()
+            device = pick_device(settings.device)
+            dtype = pick_dtype(device, settings.options.precision)
+            stats = EngineStats()
+            loaded = load_model(source, device, dtype, stats, settings.options)
+            load_companions(loaded, controlnet, upscaler, stats)
+            coalescer = Coalescer(
+                device,
+                threads,
+                stats,
+                turn=self._turn,
+                start_jobs=self._start_jobs,
+                prepare=loaded.prepare,
+                recover=MemoryLadder(loaded).recover,
+            )
+            if settings.options.backend == "openvino":
+                from engine.openvino import OpenVinoDenoiser
+
+                kept = None if settings.cost_file is None else settings.cost_file.parent
+                unet = getattr(loaded.base, "unet", None)
+                denoiser = OpenVinoDenoiser(unet, source.revision, threads, kept)
+                coalescer.replace_network(unet, denoiser)
+            self._painter = Painter(loaded, coalescer)
+            loaded_s = time.perf_counter() - started
+            unit_s = calibrate(loaded, coalescer, settings.cost_file)
+            if unit_s is not None:
+                self._admission.learn(unit_s)
+            self._coalescer = coalescer
+            self.weights_bytes = loaded.weights_bytes()
+            self.revision = source.revision
+            self.companions = loaded.companions
         except Exception as error:
             ours = _without_frames(error) if isinstance(error, EngineError) else None
             if ours is None:
@@ -96,36 +190,42 @@ class Worker:
                     f"Loading failed: {type(error).__name__}.", hint="The log has the details."
                 )
             self.loaded.set_exception(ours)
-            self._backlog.fail_all(ours)
-            return None
+            self._admission.fail_all(ours)
+            return False
         logger.info(
-            "loaded %s (%s) on %s as %s in %.1f s",
+            "loaded %s (%s) on %s as %s in %.1f s, measured in %.1f s",
             source.spec.name,
             source.revision[:19],
             device,
             dtype,
-            time.perf_counter() - started,
+            loaded_s,
+            time.perf_counter() - started - loaded_s,
         )
         self.loaded.set_result(source.spec)
-        return painter
+        return True
 
-    def _paint(self, painter: Painter, job: Job) -> None:
+    def _start_jobs(self) -> None:
+        """Start what may run, each job on a thread of its own."""
+        while (job := self._admission.next_job()) is not None:
+            thread = threading.Thread(
+                target=self._paint, args=(job,), name=f"engine-job-{job.number}", daemon=True
+            )
+            self._jobs.add(thread)
+            thread.start()
+
+    def _paint(self, job: Job) -> None:
         """Run one job; whatever happens, the worker goes on."""
-        started = time.perf_counter()
+        assert self._painter is not None
         request_id = job.request.request_id
-
-        def on_step(done: int, total: int) -> None:
-            job.done_share = done / total
-            job.emit(StepEvent(request_id, done, total))
-
+        job.started = started = time.monotonic()
         try:
             job.checkpoint()
-            result = painter.paint(job.request, checkpoint=job.checkpoint, on_step=on_step)
+            result, busy_s = self._painter.paint(job)
         except EngineError as error:
-            self._backlog.done(job, _without_frames(error))
+            self._admission.done(job, _without_frames(error))
         except Exception as error:
             logger.exception("request %s failed", request_id)
-            self._backlog.done(
+            self._admission.done(
                 job,
                 GenerationFailed(
                     f"Painting failed: {type(error).__name__}.",
@@ -133,14 +233,15 @@ class Worker:
                 ),
             )
         else:
-            ended = time.perf_counter()
             timings = {
                 "queued": started - job.submitted,
                 **result.timings_s,
-                "total": ended - job.submitted,
+                "total": time.monotonic() - job.submitted,
             }
             done = Done(request_id, replace(result, timings_s=timings))
-            self._backlog.done(job, done, busy_s=ended - started)
+            self._admission.done(job, done, busy_s=busy_s)
+        finally:
+            self._jobs.discard(threading.current_thread())
 
 
 def _without_frames(error: EngineError) -> EngineError:

@@ -12,7 +12,8 @@ import re
 import unicodedata
 
 CAPTION_LIMIT = 512
-ALT_LIMIT = 125  # readable by a screen reader in one breath; IPTC allows up to 250
+ALT_TARGET = 125  # readable by a screen reader in one breath
+ALT_LIMIT = 250  # IPTC Photo Metadata Standard, Alt Text (Accessibility)
 _PASSES = 20
 
 # Characters that show nothing but are not in the categories removed below: Hangul fillers,
@@ -42,6 +43,7 @@ _MARKDOWN_LINK = re.compile(r"!?\[([^\[\]]*)\]\s?\([^()]*\)")
 _MARKDOWN_REFERENCE = re.compile(r"\[([^\[\]]*)\]:\s*\S+")
 _SCHEME = re.compile(
     r"\b[a-z][a-z0-9+.-]{1,30}:\s?[/\\]{2}\S*"
+    r"|(?<!\w)[/\\]{2}\S+"
     r"|\b(?:javascript|vbscript):\s?\S*"
     r"|\b(?:data|mailto|file|blob|tel|sms|view-source):\S+",
     re.IGNORECASE,
@@ -64,6 +66,7 @@ _DOMAIN = re.compile(
 _ALT_OPENING = re.compile(
     r"^(?:an?|the)?\s*(?:image|picture|photo|photograph|graphic)\s+(?:of|showing)\s+", re.IGNORECASE
 )
+_SENTENCE_END = re.compile(r"[.!?](?=\s)")
 
 
 def clean(text: str, limit: int = CAPTION_LIMIT) -> str:
@@ -89,14 +92,42 @@ def clean(text: str, limit: int = CAPTION_LIMIT) -> str:
     if html.unescape(text) != text:  # nested deeper than any honest text
         text = text.replace("&", "& ")
     text = _without_addresses(text.translate(_HARMLESS)).replace("://", " ")
-    text = _cut(" ".join(text.split()), limit)
+    text = shorten(" ".join(text.split()), limit)
     return " ".join(_without_addresses(text).split())  # a cut can lay an address bare
 
 
-def alt_text(text: str, limit: int = ALT_LIMIT) -> str:
-    """Return alternative text: cleaned, short, without "image of" at its start."""
+def clean_lines(text: str, limit: int) -> str:
+    """Return `text` cleaned line by line: a list stays a list, empty lines go.
+
+    Whole lines are kept as far as `limit` characters reach; the last then says how many are
+    missing.
+    """
+    lines = [line for part in re.split(r"[\r\n]+", text) if (line := clean(part))]
+    kept: list[str] = []
+    length = 0
+    for index, line in enumerate(lines):
+        ending = len(f"and {len(lines)} more.") + 1
+        if length + len(line) + (ending if index < len(lines) - 1 else 0) > limit:
+            rest = len(lines) - index
+            return "\n".join([*kept, f"and {rest} more."]) if kept else shorten(line, limit)
+        kept.append(line)
+        length += len(line) + 1
+    return "\n".join(kept)
+
+
+def alt_text(text: str, limit: int = ALT_LIMIT, target: int = ALT_TARGET) -> str:
+    """Return alternative text: cleaned, short, without "image of" at its start.
+
+    Whole sentences up to `target` characters where there are any; else up to `limit`, cut at a
+    word.
+    """
     words = _ALT_OPENING.sub("", clean(text, 4 * limit))
-    return _cut(words[:1].upper() + words[1:], limit)
+    words = words[:1].upper() + words[1:]
+    if len(words) > target:
+        ends = [end.end() for end in _SENTENCE_END.finditer(words) if end.end() <= target]
+        if ends and ends[-1] >= target // 3:
+            return words[: ends[-1]]
+    return shorten(words, limit)
 
 
 def markdown(text: str) -> str:
@@ -129,7 +160,8 @@ def _without_addresses(text: str) -> str:
     return text
 
 
-def _cut(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
+    """Return at most `limit` characters of `text`, cut at a word, ending in "…" if cut."""
     if len(text) <= limit:
         return text
     shortened = text[: limit - 1]

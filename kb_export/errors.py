@@ -44,6 +44,21 @@ class RecordRefused(KBError):
     code = "record_refused"
 
 
+class NotIndexed(KBError):
+    """Say which records a platform took and then could not index.
+
+    Attributes:
+        failed: (record_id, reason) of each.
+    """
+
+    code = "not_indexed"
+
+    def __init__(self, failed: tuple[tuple[str, str], ...], *, hint: str = "") -> None:
+        count = f"{len(failed)} record{'' if len(failed) == 1 else 's'}"
+        super().__init__(f"{count} could not be indexed: {failed[0][1][:200]}", hint=hint)
+        self.failed = failed
+
+
 class BadRecord(KBError):
     """Say which field of a record is malformed."""
 

@@ -8,15 +8,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kb_export.errors import KBError, RecordRefused, TargetUnavailable
+from kb_export.errors import KBError, NotIndexed, RecordRefused, TargetUnavailable
 from kb_export.leases import full_jitter, new_owner
 from kb_export.outbox import Entry, Outbox
+from kb_export.record import KBRecord
 from kb_export.targets.base import KBTarget
 
 logger = logging.getLogger(__name__)
 BATCH = 8  # rows at risk of a second, harmless put when a process is killed
 
+INDEXING_S = 300.0
+
 Report = Callable[[int, int, str], None]
+ReviewRecord = Callable[[KBRecord, bytes], KBRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class ExportReport:
         failed: (image_id, reason) of rows that were set aside.
         pending: rows that are still owed.
         problem: why the run ended early, if it did.
+        flagged: (image_id, doubt) of pictures that were put although a check has doubts.
         unchanged: pictures asked for that were there already; counted by the caller.
     """
 
@@ -39,6 +44,7 @@ class ExportReport:
     failed: tuple[tuple[str, str], ...]
     pending: int
     problem: TargetUnavailable | None
+    flagged: tuple[tuple[str, str], ...] = ()
     unchanged: int = 0
 
 
@@ -49,9 +55,12 @@ class Exporter:
         outbox: what is owed.
         target: who gets it.
         read_image: returns a picture's file by its id in the gallery.
+        review: returns the record with what was found out about its caption; raises
+            RecordRefused to set it aside.
         patience_s: how long one run waits, in all, for retries.
         sleep: how it waits.
         backoff: seconds to wait after so many outages in a row; full jitter if None.
+        indexing_s: how long to wait for a platform that indexes after taking a record.
     """
 
     def __init__(
@@ -60,16 +69,20 @@ class Exporter:
         target: KBTarget,
         read_image: Callable[[str], bytes],
         *,
+        review: ReviewRecord | None = None,
         patience_s: float = 20.0,
         sleep: Callable[[float], None] = time.sleep,
         backoff: Callable[[int], float] | None = None,
+        indexing_s: float = INDEXING_S,
     ) -> None:
         self._outbox = outbox
         self._target = target
         self._read_image = read_image
+        self._review = review
         self._patience_s = patience_s
         self._sleep = sleep
         self._backoff = backoff or full_jitter
+        self._indexing_s = indexing_s
         self._owner = new_owner()
 
     def run(
@@ -112,10 +125,7 @@ class Exporter:
                 patience -= max(wait, 0.01)
                 self._sleep(max(wait, 0.01))
         if run.problem is None:
-            try:
-                self._target.flush()
-            except TargetUnavailable as error:
-                run.problem = error
+            self._finish(run)
         return ExportReport(
             target=self._target.label,
             put=tuple(run.put),
@@ -123,7 +133,23 @@ class Exporter:
             failed=tuple(run.failed),
             pending=self._outbox.pending(name, image_ids),
             problem=run.problem,
+            flagged=tuple(run.flagged),
         )
+
+    def _finish(self, run: _Run) -> None:
+        """Bring derived pages up to date and wait until what was put can be found."""
+        try:
+            self._target.flush()
+            if run.put:
+                self._target.wait(self._indexing_s)
+        except NotIndexed as error:
+            for record_id, reason in error.failed:
+                image_id = self._outbox.set_aside(self._target.name, record_id, reason)
+                if image_id is not None:
+                    run.failed.append((image_id, reason))
+                    run.put = [put for put in run.put if put != image_id]
+        except TargetUnavailable as error:
+            run.problem = error
 
     def _deliver_all(
         self,
@@ -147,11 +173,15 @@ class Exporter:
     def _deliver(self, entry: Entry, run: _Run) -> None:
         if not self._outbox.renew(entry):
             return  # another exporter took it after a pause of ours
+        delivered = entry.record
         try:
             if entry.operation == "delete":
                 self._target.delete(entry.record.sha256)
             else:
-                self._target.put(entry.record, self._image(entry))
+                image = self._image(entry)
+                if self._review is not None:
+                    delivered = self._review(entry.record, image)
+                self._target.put(delivered, image)
         except TargetUnavailable as error:
             # The target's trouble is no row's fault: it costs no attempt.
             self._outbox.release(entry)
@@ -165,8 +195,14 @@ class Exporter:
                 run.failed.append((entry.image_id, reason))
         else:
             run.outages = 0
-            if self._outbox.acknowledge(entry):
-                (run.deleted if entry.operation == "delete" else run.put).append(entry.image_id)
+            if not self._outbox.acknowledge(entry, delivered):
+                return
+            if entry.operation == "delete":
+                run.deleted.append(entry.image_id)
+                return
+            run.put.append(entry.image_id)
+            if delivered.caption_flag:
+                run.flagged.append((entry.image_id, delivered.caption_flag))
 
     def _image(self, entry: Entry) -> bytes:
         try:
@@ -191,6 +227,7 @@ class _Run:
         self.put: list[str] = []
         self.deleted: list[str] = []
         self.failed: list[tuple[str, str]] = []
+        self.flagged: list[tuple[str, str]] = []
         self.outages = 0
         self.problem: TargetUnavailable | None = None
 

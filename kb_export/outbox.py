@@ -10,63 +10,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from kb_export.errors import BadRecord
 from kb_export.leases import full_jitter, is_gone
+from kb_export.outbox_rows import Database, Entry, TargetStatus, create_tables
 from kb_export.record import KBRecord
+
+__all__ = ["LEASE_S", "MAX_ATTEMPTS", "Database", "Entry", "Outbox", "TargetStatus"]
 
 MAX_ATTEMPTS = 6
 LEASE_S = 120.0
-
-
-class Database(Protocol):
-    """One SQLite connection that threads share; the gallery is one."""
-
-    connection: sqlite3.Connection
-    lock: threading.RLock
-
-    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Hold the lock, begin, and commit at the end or roll back on any error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One leased row: put `record`, or delete its picture.
-
-    Attributes:
-        version: grows whenever the intent changes; an acknowledgment counts for one version only.
-        attempts: failures so far.
-    """
-
-    target: str
-    image_id: str
-    operation: Literal["put", "delete"]
-    record: KBRecord
-    version: int
-    attempts: int
-    owner: str
-
-
-@dataclass(frozen=True, slots=True)
-class TargetStatus:
-    """How far one knowledge base is.
-
-    Attributes:
-        pending: rows still to deliver.
-        done: pictures that are there.
-        failed: rows set aside, as (image_id, reason).
-    """
-
-    target: str
-    pending: int
-    done: int
-    failed: tuple[tuple[str, str], ...]
+REASON_LIMIT = 500
 
 
 class Outbox:
@@ -85,19 +42,7 @@ class Outbox:
         self._lease_s = lease_s
         self._backoff = backoff
         with database.transaction() as connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS kb_outbox (target TEXT, image_id TEXT, operation TEXT, "
-                "record TEXT, record_id TEXT, version INTEGER, state TEXT, attempts INTEGER, "
-                "due_at REAL, owner TEXT, leased_until REAL, reason TEXT, "
-                "PRIMARY KEY (target, image_id))"
-            )
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS kb_exported (target TEXT, image_id TEXT, "
-                "record_id TEXT, record TEXT, exported_at REAL, PRIMARY KEY (target, image_id))"
-            )
-            connection.execute(
-                "CREATE INDEX IF NOT EXISTS kb_exported_by_record ON kb_exported(record_id)"
-            )
+            create_tables(connection)
 
     def enqueue(
         self, connection: sqlite3.Connection, target: str, records: Sequence[KBRecord]
@@ -112,7 +57,7 @@ class Outbox:
             waiting = self._waiting(connection, target, record.image_id)
             if waiting is None:
                 there = self._exported(connection, target, record.image_id)
-                if there is not None and there["record_id"] == record.record_id:
+                if there is not None and there["source_id"] == record.record_id:
                     continue
             elif (waiting["operation"], waiting["record_id"], waiting["state"]) == (
                 "put",
@@ -184,6 +129,7 @@ class Outbox:
                         version=row["version"],
                         attempts=row["attempts"],
                         owner=owner,
+                        leased_until=now + self._lease_s,
                     )
                 )
         return entries
@@ -197,7 +143,12 @@ class Outbox:
         return {row["image_id"]: row["record_id"] for row in rows}
 
     def renew(self, entry: Entry) -> bool:
-        """Lengthen a lease; False if the row has gone to another owner meanwhile."""
+        """Lengthen a lease; False if the row has gone to another owner meanwhile.
+
+        A lease with more than half of its time left is left alone: each write costs a sync.
+        """
+        if entry.leased_until - self._clock() > self._lease_s / 2:
+            return True
         with self._database.transaction() as connection:
             cursor = connection.execute(
                 "UPDATE kb_outbox SET leased_until = ? "
@@ -206,11 +157,15 @@ class Outbox:
             )
         return cursor.rowcount == 1
 
-    def acknowledge(self, entry: Entry) -> bool:
+    def acknowledge(self, entry: Entry, delivered: KBRecord | None = None) -> bool:
         """Note that the target has what the entry says; False if the lease was lost.
 
         If the intent changed while it was being delivered, the row stays for the newer one.
+
+        Args:
+            delivered: the record as it was put, if a review changed the entry's.
         """
+        delivered = delivered or entry.record
         with self._database.transaction() as connection:
             if not self._release(connection, entry):
                 return False
@@ -225,13 +180,14 @@ class Outbox:
                 )
             else:
                 connection.execute(
-                    "INSERT OR REPLACE INTO kb_exported VALUES (?, ?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO kb_exported VALUES (?, ?, ?, ?, ?, ?)",
                     (
                         entry.target,
                         entry.image_id,
-                        entry.record.record_id,
-                        entry.record.to_json(),
+                        delivered.record_id,
+                        delivered.to_json(),
                         self._clock(),
+                        entry.record.record_id,
                     ),
                 )
         return True
@@ -254,7 +210,7 @@ class Outbox:
                         "failed" if set_aside else "pending",
                         attempts,
                         self._clock() + self._backoff(attempts),
-                        reason[:300],
+                        reason[:REASON_LIMIT],
                         entry.target,
                         entry.image_id,
                         entry.version,
@@ -284,6 +240,53 @@ class Outbox:
             ).fetchone()
         return None if row[0] is None else max(0.0, float(row[0]) - now)
 
+    def set_aside(self, target: str, record_id: str, reason: str) -> str | None:
+        """Take back an acknowledgment: the target could not index the record after all.
+
+        Returns:
+            The picture's id, or None if no such record was acknowledged, or newer words wait.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "SELECT image_id, record FROM kb_exported WHERE target = ? AND record_id = ?",
+                (target, record_id),
+            ).fetchone()
+            if row is None or self._waiting(connection, target, row["image_id"]) is not None:
+                return None
+            self._owe(connection, target, "put", KBRecord.from_json(row["record"]))
+            connection.execute(
+                "UPDATE kb_outbox SET state = 'failed', attempts = 1, reason = ? "
+                "WHERE target = ? AND image_id = ?",
+                (reason[:REASON_LIMIT], target, row["image_id"]),
+            )
+            connection.execute(
+                "DELETE FROM kb_exported WHERE target = ? AND record_id = ?", (target, record_id)
+            )
+        return str(row["image_id"])
+
+    def holders(self, image_ids: Sequence[str]) -> list[str]:
+        """Return the targets that have any of these pictures, or are owed one."""
+        listed = json.dumps(list(image_ids))
+        with self._database.lock:
+            rows = self._database.connection.execute(
+                "SELECT target FROM kb_exported WHERE image_id IN (SELECT value FROM json_each(?)) "
+                "UNION SELECT target FROM kb_outbox "
+                "WHERE image_id IN (SELECT value FROM json_each(?)) ORDER BY target",
+                (listed, listed),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def retry(self, target: str, image_ids: Sequence[str] | None = None) -> int:
+        """Give rows that were set aside another chance; return how many."""
+        with self._database.transaction() as connection:
+            cursor = connection.execute(
+                "UPDATE kb_outbox SET state = 'pending', attempts = 0, due_at = ?, reason = NULL "
+                "WHERE target = ? AND state = 'failed' "
+                "AND (? IS NULL OR image_id IN (SELECT value FROM json_each(?)))",
+                (self._clock(), target, *_scope(image_ids)),
+            )
+        return cursor.rowcount
+
     def status(self) -> list[TargetStatus]:
         """Return how far every target is, in order of their names."""
         with self._database.lock:
@@ -291,21 +294,23 @@ class Outbox:
             done = dict(
                 connection.execute("SELECT target, count(*) FROM kb_exported GROUP BY target")
             )
-            rows = connection.execute(
-                "SELECT target, image_id, state, reason FROM kb_outbox ORDER BY rowid"
+            pending = dict(
+                connection.execute(
+                    "SELECT target, count(*) FROM kb_outbox WHERE state = 'pending' GROUP BY target"
+                )
+            )
+            failed = connection.execute(
+                "SELECT target, image_id, reason FROM kb_outbox WHERE state = 'failed' "
+                "ORDER BY rowid"
             ).fetchall()
         return [
             TargetStatus(
                 target=target,
-                pending=sum(r["target"] == target and r["state"] == "pending" for r in rows),
+                pending=pending.get(target, 0),
                 done=done.get(target, 0),
-                failed=tuple(
-                    (r["image_id"], r["reason"])
-                    for r in rows
-                    if r["target"] == target and r["state"] == "failed"
-                ),
+                failed=tuple((r["image_id"], r["reason"]) for r in failed if r["target"] == target),
             )
-            for target in sorted({*done, *(r["target"] for r in rows)})
+            for target in sorted({*done, *pending, *(r["target"] for r in failed)})
         ]
 
     def _owe(

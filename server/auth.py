@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # They tell nothing but that a server runs; health probes carry no token.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+# Read-only pages that the setting `kb_public` opens, for crawlers carry no token.
+PAGES_PREFIX = "/kb/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,14 @@ class AccessPolicy:
         any_ip_address: whether a Host that is an IP address is accepted. DNS rebinding needs a
             name, so addresses are safe behind a token.
         origins: accepted origins besides loopback's, such as "https://pictures.example".
+        open_pages: whether exported pages are shown to everybody.
     """
 
     token_digest: bytes | None
     host_names: frozenset[str]
     any_ip_address: bool
     origins: frozenset[str]
+    open_pages: bool = False
 
     @classmethod
     def for_bind(cls, settings: Settings, host: str) -> AccessPolicy:
@@ -88,6 +92,7 @@ class AccessPolicy:
             host_names=frozenset(names),
             any_ip_address=not local,
             origins=frozenset(origins),
+            open_pages=settings.kb_public,
         )
 
     def check(self, path: str, headers: Mapping[str, str]) -> Refusal | None:
@@ -102,6 +107,8 @@ class AccessPolicy:
                 403, "foreign_origin", "Pages of this Origin may not call.", "Call without a page."
             )
         if self.token_digest is None or path in OPEN_PATHS:
+            return None
+        if self.open_pages and path.startswith(PAGES_PREFIX):
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = hashlib.sha256(token.strip().encode()).digest()

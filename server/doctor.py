@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.metadata
 import importlib.util
@@ -19,6 +20,7 @@ from agent_tools.settings import Settings
 
 Status = Literal["ok", "warn", "fail"]
 _FREE_FAIL, _FREE_WARN = 200_000_000, 2_000_000_000  # bytes
+_ENGINE_S = 15.0
 _SAMPLE_DIAGRAM = "flowchart LR\n  A[Ask] --> B[Paint]\n"
 
 
@@ -47,6 +49,7 @@ def examine(settings: Settings) -> list[Check]:
         ("torch", _torch),
         ("device", _device),
         ("cpu threads", _threads),
+        ("engine", _engine),
         ("model", _model),
         ("fonts", _fonts),
         ("diagrams", _diagrams),
@@ -148,7 +151,26 @@ def usable_cpus() -> int:
     return cpus
 
 
+def _engine(settings: Settings) -> Check:
+    if settings.engine is None:
+        return Check("engine", "ok", "paints in this process")
+    from agent_tools.studio import open_engine
+    from engine.errors import EngineError
+
+    engine = open_engine(settings)
+    try:
+        asyncio.run(asyncio.wait_for(engine.load(), _ENGINE_S))
+    except TimeoutError:
+        detail = f"{settings.engine} did not answer within {_ENGINE_S:.0f} s"
+        return Check("engine", "fail", detail, "Is it still starting? Try again.")
+    except EngineError as error:
+        return Check("engine", "fail", str(error.args[0]), error.hint)
+    return Check("engine", "ok", f"'{engine.model}' at {settings.engine}")
+
+
 def _model(settings: Settings) -> Check:
+    if settings.engine is not None:
+        return Check("model", "ok", "none is loaded here: the remote engine paints")
     name = settings.model
     if name == "starter":
         import engine

@@ -28,7 +28,9 @@ _QUIET = (
     "uvicorn.error",
     "uvicorn.access",
     "httpx",
+    "httpx2",
     "httpcore",
+    "httpcore2",
     "asyncio",
     "PIL",
 )

@@ -13,7 +13,19 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ["install", "demo", "test", "test-fast", "check", "bench", "starter", "clean", "help"]
+TARGETS = [
+    "install",
+    "demo",
+    "test",
+    "test-fast",
+    "test-s3",
+    "check",
+    "bench",
+    "bench-engine",
+    "starter",
+    "clean",
+    "help",
+]
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -65,7 +77,8 @@ def test_a_target_that_is_not_there_is_noticed() -> None:
 @pytest.mark.parametrize("target", ["demo", "test", "check"])
 def test_a_fresh_clone_is_installed_first_with_the_torch_that_was_asked_for(target: str) -> None:
     first = dry_run(target, "TORCH=torch==2.99.0").splitlines()[0]
-    assert first == "python3 dev.py install --torch 'torch==2.99.0'"
+    tests = "" if target == "demo" else "--tests "
+    assert first == f"python3 dev.py install {tests}--torch 'torch==2.99.0'"
 
 
 @needs_make

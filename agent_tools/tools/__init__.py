@@ -15,10 +15,12 @@ def all_tools() -> tuple[Tool, ...]:
     from agent_tools.tools.generate_image import GenerateImage
     from agent_tools.tools.get_image import GetImage
     from agent_tools.tools.search_kb import SearchKb
+    from agent_tools.tools.upscale_image import UpscaleImage
 
     return (
         GenerateImage(),
         EditImage(),
+        UpscaleImage(),
         CreateProductVariants(),
         CreatePersonaAvatar(),
         DrawDiagram(),

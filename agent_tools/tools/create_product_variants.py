@@ -18,6 +18,7 @@ from agent_tools.product_variants import (
     recolor_variants,
     sheet_of,
 )
+from agent_tools.repeats import Fresh
 from agent_tools.results import ImageInfo, Measurements, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
 from agent_tools.variants import colors_of
@@ -69,6 +70,7 @@ class CreateProductVariantsArguments(Arguments):
     steps: int | None = Field(
         default=None, ge=1, le=150, description="With product: denoising steps."
     )
+    fresh: Fresh = False
 
 
 class ProductVariant(BaseModel):
@@ -134,7 +136,7 @@ class CreateProductVariants(Tool):
             )
         new = list(batch.images)
         if len(new) > 1:
-            said = asked.model_dump(exclude_none=True)
+            said = asked.model_dump(exclude_none=True, exclude={"fresh"})
             new.insert(0, await asyncio.to_thread(sheet_of, batch, colors, said))
         _, shown = await keep_and_show(studio, new)
         singles = shown[len(shown) - len(colors) :]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
 from pydantic import BaseModel, Field
 
 from agent_tools.appearance import STARTER
-from agent_tools.errors import InvalidArguments
-from agent_tools.instruction import wanted_picture
+from agent_tools.edit_pictures import kept_change, open_edit_pictures
+from agent_tools.instruction import backdrop, wanted_picture
 from agent_tools.painting import (
     MAX_SEED,
-    Input,
     PromptText,
     keep_and_show,
     new_image,
@@ -25,24 +22,27 @@ from agent_tools.painting import (
     warning_lines,
 )
 from agent_tools.policy import check_prompt
+from agent_tools.repeats import Fresh
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
 from agent_tools.wording import Wording, lower_first, wording
-from engine.edit import flatten
-from engine.request import ImageRequest, SamplingParams
+from engine.request import ImageRequest, Margins, SamplingParams
 
 if TYPE_CHECKING:
     from agent_tools.gallery import ImageRecord
     from agent_tools.studio import Studio
 
-Side = Literal["left", "right", "up", "down", "all"]
-_SIDES: dict[Side, tuple[int, int, int, int]] = {  # left, up, right, down
-    "left": (1, 0, 0, 0),
-    "right": (0, 0, 1, 0),
-    "up": (0, 1, 0, 0),
-    "down": (0, 0, 0, 1),
-    "all": (1, 1, 1, 1),
-}
+# More makes the starter paint things where only its backdrop belongs (seen in pictures).
+_BACKDROP_STRENGTH = 0.1
+
+
+def _margin(side: str) -> Any:
+    return Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description=f"Pixels to paint beyond the {side} edge; the picture itself stays untouched.",
+    )
 
 
 class EditImageArguments(Arguments):
@@ -64,15 +64,21 @@ class EditImageArguments(Arguments):
         gt=0,
         le=1,
         description="How far to go: 0.3 keeps most, 1 keeps nothing. Default 1 with a mask or "
-        "expand, else the model's own (mostly 0.6).",
+        "where the picture is extended, else the model's own (mostly 0.6).",
     )
-    expand: Side | None = Field(
+    extend_left: int = _margin("left")
+    extend_top: int = _margin("top")
+    extend_right: int = _margin("right")
+    extend_bottom: int = _margin("bottom")
+    sketch_id: str | None = Field(
         default=None,
-        description="Paint beyond the picture's edge on this side; the picture itself stays "
-        "untouched. Not together with mask_id.",
+        description="A line drawing in the proportions of the picture that says where things are; "
+        "for models with a ControlNet, and for edit models.",
     )
-    expand_pixels: int = Field(
-        default=64, ge=8, le=512, multiple_of=8, description="How far expand goes on each side."
+    reference_ids: list[str] = Field(
+        default_factory=list,
+        max_length=4,
+        description="Pictures of what must be recognized in the result; for edit models.",
     )
     negative_prompt: str = Field(default="", max_length=1000, description="What to keep away from.")
     seed: int | None = Field(
@@ -91,6 +97,7 @@ class EditImageArguments(Arguments):
         le=30,
         description="How closely to follow the words; the model's default if left out.",
     )
+    fresh: Fresh = False
 
 
 class EditImageOutput(BaseModel):
@@ -109,26 +116,17 @@ class EditImageOutput(BaseModel):
     warnings: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Canvas:
-    """What goes to the engine: RGB picture, and where it may paint (None: everywhere)."""
-
-    image: Image.Image
-    mask: Image.Image | None
-    inputs: tuple[Input, ...]
-    warnings: tuple[str, ...]
-
-
 class EditImage(Tool):
-    """Image to image, inpainting and outpainting."""
+    """Image to image, inpainting, outpainting; also after a sketch or references."""
 
     name = "edit_image"
     title = "Edit image"
     description = (
         "Repaint a picture of the gallery: the whole of it, only a masked part (everything "
-        "outside stays untouched to the byte, and the result proves it), or beyond its edges. The "
-        "source is kept; the result is a new picture. For exact colors of a product use "
-        "create_product_variants, for another expression of a person create_persona_avatar. "
+        "outside stays untouched to the byte, and the result proves it), or beyond its edges "
+        "(extend_left and so on). The source is kept; the result is a new picture. For exact "
+        "colors of a product use create_product_variants, for another expression of a person "
+        "create_persona_avatar, for a larger copy upscale_image. "
         "Returns the new image id, the seed, the measurement and a small copy. Example: "
         '{"image_id": "img_0123456789abcdef01234567", "prompt": "a red teapot on a white '
         'background", "strength": 0.6}.'
@@ -142,30 +140,36 @@ class EditImage(Tool):
         asked: EditImageArguments = arguments
         source = studio.gallery.get(asked.image_id)
         check_prompt(asked.prompt, source.caption)
-        canvas = await asyncio.to_thread(_canvas, studio, asked, source)
-        prompt = asked.prompt
-        if studio.engine.model == STARTER:
-            prompt = wanted_picture(asked.prompt, str(source.recipe.get("prompt", "")))
+        margins = _margins(asked)
+        pictures = await asyncio.to_thread(
+            open_edit_pictures,
+            studio,
+            source.image_id,
+            mask_id=asked.mask_id,
+            margins=margins,
+            sketch_id=asked.sketch_id,
+            reference_ids=asked.reference_ids,
+        )
+        prompt, params, warnings = _wanted(studio, asked, source)
         request = ImageRequest(
             prompt=prompt,
             negative_prompt=asked.negative_prompt,
             seeds=seeds_from(asked.seed, 1),
-            params=SamplingParams(
-                num_inference_steps=asked.steps,
-                guidance_scale=asked.guidance,
-                strength=asked.strength,
-            ),
-            image=canvas.image,
-            mask=canvas.mask,
+            params=params,
+            image=pictures.source,
+            mask=pictures.mask,
+            extend=pictures.margins,
+            sketch=pictures.sketch,
+            references=pictures.references,
         )
         result = await paint(studio, request, progress, label="Editing")
         painted, seed = result.images[0], result.seeds[0]
-        change = await asyncio.to_thread(outside_max_change, canvas.image, painted, canvas.mask)
-        warnings = [*canvas.warnings, *result.warnings]
+        change = await asyncio.to_thread(kept_change, pictures, painted)
+        warnings = [*pictures.warnings, *warnings, *result.warnings]
         if change:
             warnings.append(f"Bytes outside the mask changed by up to {change}.")
         repeat = {
-            **asked.model_dump(exclude_none=True),
+            **asked.model_dump(exclude_none=True, exclude={"fresh"}),
             "seed": seed,
             "strength": result.params.strength,
             "steps": result.params.num_inference_steps,
@@ -182,7 +186,7 @@ class EditImage(Tool):
                 arguments=repeat,
                 kind="picture" if source.kind in ("upload", "mask") else source.kind,
                 source_type="edited",
-                inputs=canvas.inputs,
+                inputs=pictures.inputs,
                 group=source.group,
                 # Not the source's own facts: an edit may change its color or expression.
                 metadata={"edited_from": source.image_id},
@@ -203,82 +207,40 @@ class EditImage(Tool):
         return ToolResult(text=_text(output, shown), data=output, images=shown)
 
 
+def _wanted(
+    studio: Studio, asked: EditImageArguments, source: ImageRecord
+) -> tuple[str, SamplingParams, list[str]]:
+    """Return the prompt and parameters for the model at hand, and what to know about them."""
+    params = SamplingParams(
+        num_inference_steps=asked.steps, guidance_scale=asked.guidance, strength=asked.strength
+    )
+    if studio.engine.model != STARTER:
+        return asked.prompt, params, []
+    prompt = wanted_picture(asked.prompt, str(source.recipe.get("prompt", "")))
+    if _margins(asked) is None or asked.mask_id is not None:
+        return prompt, params, []
+    # It has seen whole products only and would paint a second one beyond the edge.
+    params = replace(
+        params,
+        guidance_scale=1.0 if asked.guidance is None else asked.guidance,
+        strength=asked.strength or _BACKDROP_STRENGTH,
+    )
+    return backdrop(prompt), params, ["The starter model continues the backdrop, nothing else."]
+
+
 def _words(asked: EditImageArguments, prompt: str, source: ImageRecord) -> Wording:
-    """Say what the whole picture shows; with a mask or expand the prompt names only a part."""
-    whole = asked.mask_id is None and asked.expand is None
-    if whole or prompt != asked.prompt:  # a short change was joined with what was there
-        return wording(prompt)
-    part = lower_first(wording(asked.prompt).title)
-    done = "extended" if asked.expand is not None else "edited"
+    """Say what the whole picture shows; masked or extended the prompt names only a part."""
+    extends = _margins(asked) is not None
+    if not extends and (asked.mask_id is None or prompt != asked.prompt):
+        return wording(prompt)  # the whole is painted, or a short change was joined with it
+    part = lower_first(wording(prompt if extends else asked.prompt).title)
+    done = "extended" if extends else "edited"
     return wording(f"{source.caption.rstrip('.')}, {done} to show {part}")
 
 
-def outside_max_change(
-    before: Image.Image, after: Image.Image, mask: Image.Image | None
-) -> int | None:
-    """Measure the largest change of any byte where `mask` is 0; None without a mask.
-
-    Raises:
-        ValueError: if the pictures differ in size.
-    """
-    if mask is None:
-        return None
-    if before.size != after.size:
-        raise ValueError(f"edited picture is {after.size}, its source {before.size}")
-    outside = np.asarray(mask) == 0
-    if not outside.any():
-        return None
-    pixels = [
-        np.asarray(image.convert("RGB"), dtype=np.int16)[outside] for image in (before, after)
-    ]
-    return int(np.abs(pixels[0] - pixels[1]).max())
-
-
-def _canvas(studio: Studio, asked: EditImageArguments, source: ImageRecord) -> _Canvas:
-    image, warnings = flatten(studio.gallery.open_image(source.image_id))
-    inputs = (Input("image", source.image_id, source.sha256),)
-    if asked.expand is not None:
-        if asked.mask_id is not None:
-            raise InvalidArguments(
-                "expand and mask_id do not go together.",
-                hint="Expand first, then edit the result with a mask of its size.",
-            )
-        image, mask = _expanded(image, _SIDES[asked.expand], asked.expand_pixels)
-        return _Canvas(image, mask, inputs, warnings)
-    if asked.mask_id is None:
-        return _Canvas(image, None, inputs, warnings)
-    record = studio.gallery.get(asked.mask_id)
-    mask = _black_and_white(studio.gallery.open_image(record.image_id))
-    if mask.size != image.size:
-        raise InvalidArguments(
-            f"The mask is {mask.width}x{mask.height}, the picture {image.width}x{image.height}.",
-            hint="Give a mask of exactly the picture's size.",
-            data={"mask": list(mask.size), "image": list(image.size)},
-        )
-    if mask.getextrema() == (0, 0):
-        raise InvalidArguments(
-            "The mask is black everywhere, so nothing would be repainted.",
-            hint="Paint the part to change white.",
-        )
-    return _Canvas(image, mask, (*inputs, Input("mask", record.image_id, record.sha256)), warnings)
-
-
-def _black_and_white(mask: Image.Image) -> Image.Image:
-    """Return mode "L" with only 0 and 255; transparent parts count as black."""
-    if mask.mode == "RGBA":
-        mask = Image.alpha_composite(Image.new("RGBA", mask.size, "black"), mask)
-    return mask.convert("L").point([0] * 128 + [255] * 128)
-
-
-def _expanded(
-    image: Image.Image, sides: tuple[int, int, int, int], pixels: int
-) -> tuple[Image.Image, Image.Image]:
-    """Continue the edge colors outward, as a start for the painter, and mask the new part."""
-    left, up, right, down = (side * pixels for side in sides)
-    array = np.pad(np.asarray(image), ((up, down), (left, right), (0, 0)), mode="edge")
-    mask = Image.new("L", (array.shape[1], array.shape[0]), 255)
-    mask.paste(0, (left, up, left + image.width, up + image.height))
-    return Image.fromarray(array), mask
+def _margins(asked: EditImageArguments) -> Margins | None:
+    margins = Margins(asked.extend_left, asked.extend_top, asked.extend_right, asked.extend_bottom)
+    return margins if any(margins) else None
 
 
 def _text(output: EditImageOutput, shown: tuple[ToolImage, ...]) -> str:

@@ -35,7 +35,7 @@ class ExportToKbArguments(Arguments):
 
 
 class FailedPicture(BaseModel):
-    """A picture that the knowledge base will not take."""
+    """A picture that needs somebody's attention."""
 
     image_id: str
     reason: str
@@ -48,7 +48,10 @@ class ExportToKbOutput(BaseModel):
     exported: list[str] = Field(description="Ids of pictures that were sent now (at most 50).")
     exported_count: int
     unchanged_count: int = Field(description="Pictures that were there already, unchanged.")
-    failed: list[FailedPicture]
+    failed: list[FailedPicture] = Field(description="Pictures set aside, each with the reason.")
+    doubtful: list[FailedPicture] = Field(
+        description="Pictures that were sent, but may not show what their captions say."
+    )
     pending_count: int = Field(description="Pictures still waiting; export again to continue.")
 
 
@@ -112,6 +115,7 @@ def _result(asked: ExportToKbArguments, outcome: ExportReport) -> ToolResult:
         exported_count=sent,
         unchanged_count=outcome.unchanged,
         failed=[FailedPicture(image_id=i, reason=reason) for i, reason in outcome.failed[:_NAMED]],
+        doubtful=[FailedPicture(image_id=i, reason=doubt) for i, doubt in outcome.flagged[:_NAMED]],
         pending_count=outcome.pending,
     )
     lines = [
@@ -121,6 +125,7 @@ def _result(asked: ExportToKbArguments, outcome: ExportReport) -> ToolResult:
     if output.exported:
         more = f" and {sent - _NAMED} more" if sent > _NAMED else ""
         lines.append(f"Exported: {', '.join(output.exported)}{more}.")
+    lines += [f"Sent, but look at {item.image_id}: {item.reason}" for item in output.doubtful]
     lines += [f"Not taken: {item.image_id}: {item.reason}" for item in output.failed]
     if output.pending_count:
         lines.append(f"Still waiting: {output.pending_count}. Export again to continue.")

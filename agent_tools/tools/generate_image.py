@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from agent_tools.painting import (
     MAX_SEED,
+    Input,
     PromptText,
     group_of,
     keep_and_show,
     new_image,
+    open_input,
     paint,
     picture_lines,
     seeds_from,
     warning_lines,
 )
 from agent_tools.policy import check_prompt
+from agent_tools.repeats import Fresh
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
 from agent_tools.wording import wording
 from engine.request import ImageRequest, SamplingParams
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from agent_tools.studio import Studio
 
 
@@ -66,6 +71,22 @@ class GenerateImageArguments(Arguments):
         description="How closely to follow the words. The model's default if left out.",
     )
 
+    sketch_id: str | None = Field(
+        default=None,
+        description="A line drawing of the gallery that says where things are; for models with a "
+        "ControlNet, and for edit models. Its proportions are taken unless a size is given.",
+    )
+    reference_ids: list[str] = Field(
+        default_factory=list,
+        max_length=4,
+        description="Pictures of the gallery of what must be recognized; for edit models.",
+    )
+    upscale: Literal[2, 4] | None = Field(
+        default=None,
+        description="Paint, then enlarge by this factor and add detail, in one go.",
+    )
+    fresh: Fresh = False
+
 
 class GenerateImageOutput(BaseModel):
     """The pictures and how they were painted."""
@@ -80,7 +101,7 @@ class GenerateImageOutput(BaseModel):
 
 
 class GenerateImage(Tool):
-    """Text to image."""
+    """Text to image; also after a sketch or references, and with a second stage."""
 
     name = "generate_image"
     title = "Generate image"
@@ -101,6 +122,7 @@ class GenerateImage(Tool):
         """Paint, keep, and report."""
         asked: GenerateImageArguments = arguments
         check_prompt(asked.prompt)
+        sketch, references = await asyncio.to_thread(_open_pictures, studio, asked)
         request = ImageRequest(
             prompt=asked.prompt,
             negative_prompt=asked.negative_prompt,
@@ -108,7 +130,12 @@ class GenerateImage(Tool):
             height=asked.height,
             seeds=seeds_from(asked.seed, asked.count),
             params=SamplingParams(num_inference_steps=asked.steps, guidance_scale=asked.guidance),
+            sketch=None if sketch is None else sketch[0],
+            references=tuple(picture for picture, _ in references),
+            refine=asked.upscale is not None,
+            upscale=asked.upscale,
         )
+        inputs = [item for _, item in ([] if sketch is None else [sketch]) + references]
         label = "Painting" if asked.count == 1 else f"Painting {asked.count} pictures"
         result = await paint(studio, request, progress, label=label)
         words = wording(asked.prompt)
@@ -122,16 +149,20 @@ class GenerateImage(Tool):
                     words=words,
                     tool=self.name,
                     arguments={
-                        "prompt": asked.prompt,
+                        **asked.model_dump(
+                            exclude_none=True, exclude_defaults=True, exclude={"fresh"}
+                        ),
                         "negative_prompt": asked.negative_prompt,
                         "count": 1,
                         "seed": seed,
-                        "width": image.width,
-                        "height": image.height,
+                        # Before the second stage.
+                        "width": image.width // (asked.upscale or 1),
+                        "height": image.height // (asked.upscale or 1),
                         "steps": result.params.num_inference_steps,
                         "guidance": result.params.guidance_scale,
                     },
                     kind="picture",
+                    inputs=inputs,
                     group=group_of(self.name, request),
                     notes=result.warnings,
                 )
@@ -149,6 +180,15 @@ class GenerateImage(Tool):
             warnings=list(result.warnings),
         )
         return ToolResult(text=_text(output, shown), data=output, images=shown)
+
+
+def _open_pictures(
+    studio: Studio, asked: GenerateImageArguments
+) -> tuple[tuple[Image.Image, Input] | None, list[tuple[Image.Image, Input]]]:
+    sketch = None
+    if asked.sketch_id is not None:
+        sketch = open_input(studio, "sketch", asked.sketch_id)
+    return sketch, [open_input(studio, "reference", name) for name in asked.reference_ids]
 
 
 def _text(output: GenerateImageOutput, shown: tuple[ToolImage, ...]) -> str:

@@ -252,6 +252,8 @@ def complete(prompt: str, known: Vocabulary | None = None) -> tuple[str, tuple[s
     known = known or vocabulary.shipped()
     parsed = parse(prompt, known)
     if parsed.domain == "unknown":
+        if "background" in parsed.attributes and not parsed.unknown_words:
+            return f"a {parsed.attributes['background']} background", ()
         figures = [f"{figure}s" for figure in known.avatar.get("figure", ())[1:]]
         return prompt, (
             f"The starter model draws {', '.join(known.kinds)} and avatars of "

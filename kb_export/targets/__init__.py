@@ -1,61 +1,130 @@
-"""Knowledge bases, one file each; `open_target` turns a name into one."""
+"""Knowledge bases, one file each; `open_target` turns a name into one.
+
+A kind of knowledge base is a module with a `KIND` (see `TargetKind`). Another package adds one by
+an entry point of the group `agent_tools.kb_targets`, named like its scheme:
+
+    [project.entry-points."agent_tools.kb_targets"]
+    wiki = "my_package.wiki:KIND"
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
 import re
-from pathlib import Path
+from collections.abc import Mapping
 
 from kb_export.errors import BadTarget
 from kb_export.targets.base import Capabilities, KBTarget
+from kb_export.targets.kind import TargetKind
+from kb_export.targets.settings import TargetSettings, read_settings
 
-__all__ = ["Capabilities", "KBTarget", "open_target", "target_name"]
+__all__ = [
+    "ENTRY_POINTS",
+    "Capabilities",
+    "KBTarget",
+    "TargetKind",
+    "TargetSettings",
+    "known_schemes",
+    "open_target",
+    "target_name",
+    "target_syntaxes",
+]
 
-_SCHEMES = "folder:PATH or s3://bucket/prefix"
+ENTRY_POINTS = "agent_tools.kb_targets"
+# Modules load when a name asks for them. This package's own schemes cannot be taken over.
+_BUILT_IN = {
+    "bedrock": "kb_export.targets.bedrock_place",
+    "dify": "kb_export.targets.dify",
+    "folder": "kb_export.targets.folder",
+    "langchain": "kb_export.targets.langchain",
+    "open-webui": "kb_export.targets.open_webui",
+    "openai": "kb_export.targets.openai",
+    "pages": "kb_export.targets.pages",
+    "ragflow": "kb_export.targets.ragflow",
+    "s3": "kb_export.targets.s3_place",
+    "webhook": "kb_export.targets.webhook",
+}
+
+
+def known_schemes() -> tuple[str, ...]:
+    """Return the schemes of all knowledge bases that are installed; loads none of them."""
+    return tuple(sorted({*_BUILT_IN, *_entry_points()}))
+
+
+def target_syntaxes() -> tuple[str, ...]:
+    """Return how the names of the built-in kinds are written, such as "folder:PATH"."""
+    return tuple(_built_in(scheme).syntax for scheme in sorted(_BUILT_IN))
 
 
 def target_name(spec: str) -> str:
     """Return the one spelling of a target's name, which names it in the outbox.
 
     Raises:
-        BadTarget: if `spec` names no kind of knowledge base that exists.
+        BadTarget: if `spec` names no kind of knowledge base that exists, or is malformed.
     """
-    scheme, colon, rest = spec.strip().partition(":")
-    if scheme == "folder" and colon:
-        if not rest or "\0" in rest:
-            raise BadTarget("The folder's path is missing.", hint="Write folder:PATH.")
-        return f"folder:{Path(rest).expanduser().absolute()}"
-    if scheme == "s3" and colon:
-        found = re.fullmatch(r"//([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([\w!.*'()/-]*))?", rest)
-        if found is None or ".." in rest:
-            raise BadTarget(
-                f"{spec[:200]!r} is not the name of an S3 place.",
-                hint="Write s3://bucket/prefix with a plain prefix.",
-            )
-        prefix = "/".join(part for part in (found[2] or "").split("/") if part)
-        if prefix.startswith("aws/") or prefix == "aws":
-            raise BadTarget("A prefix must not begin with 'aws/': Bedrock reserves it.")
-        return f"s3://{found[1]}/{prefix}" if prefix else f"s3://{found[1]}"
-    raise BadTarget(f"{spec[:200]!r} names no kind of knowledge base.", hint=f"Write {_SCHEMES}.")
+    kind, rest = _kind(spec)
+    return kind.parse(rest)
 
 
-def open_target(spec: str, *, s3_endpoint: str | None = None) -> KBTarget:
+def open_target(spec: str, settings: Mapping[str, str] | None = None) -> KBTarget:
     """Return the knowledge base that `spec` names; nothing is sent yet.
 
     Args:
-        spec: "folder:PATH" or "s3://bucket/prefix".
-        s3_endpoint: address of another store that speaks S3; comes from settings only, never
-            from a caller.
+        spec: a name such as "folder:PATH" or "s3://bucket/prefix".
+        settings: values of the server's own settings, by lower-case name ("endpoint"); the rest
+            is read from `AGENT_TOOLS_KB_<SCHEME>_<NAME>`. Never from a caller.
 
     Raises:
-        BadTarget: for an unknown scheme or a malformed name.
+        BadTarget: for an unknown scheme, a malformed name, or an unknown or missing setting.
         TargetUnavailable: if the folder cannot be made.
     """
-    name = target_name(spec)
-    if name.startswith("folder:"):
-        from kb_export.targets.folder import FolderTarget
+    kind, rest = _kind(spec)
+    return kind.open(kind.parse(rest), read_settings(kind.scheme, kind.settings, settings))
 
-        return FolderTarget(Path(name.removeprefix("folder:")))
-    from kb_export.targets.s3 import S3Target
 
-    bucket, _, prefix = name.removeprefix("s3://").partition("/")
-    return S3Target(bucket, prefix, endpoint=s3_endpoint)
+def _kind(spec: str) -> tuple[TargetKind, str]:
+    scheme, colon, rest = spec.strip().partition(":")
+    if colon and scheme in _BUILT_IN:
+        return _built_in(scheme), rest
+    if colon and re.fullmatch(r"[a-z][a-z0-9-]{0,40}", scheme):
+        entry = _entry_points().get(scheme)
+        if entry is not None:
+            return _third_party(entry), rest
+    raise BadTarget(
+        f"{spec[:200]!r} names no kind of knowledge base.",
+        hint=f"Write one of {', '.join(target_syntaxes())}."
+        if not (extra := sorted(_entry_points()))
+        else f"Write one of {', '.join((*target_syntaxes(), *(f'{name}:...' for name in extra)))}.",
+    )
+
+
+def _built_in(scheme: str) -> TargetKind:
+    kind: TargetKind = importlib.import_module(_BUILT_IN[scheme]).KIND
+    return kind
+
+
+def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
+    found = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    return {entry.name: entry for entry in found if entry.name not in _BUILT_IN}
+
+
+def _third_party(entry: importlib.metadata.EntryPoint) -> TargetKind:
+    try:
+        kind = entry.load()
+    except Exception as error:  # somebody else's module may fail in any way
+        raise BadTarget(
+            f"The knowledge base '{entry.name}' of {_owner(entry)} cannot be loaded "
+            f"({type(error).__name__}).",
+            hint="Update or remove that package.",
+        ) from error
+    if not isinstance(kind, TargetKind) or kind.scheme != entry.name:
+        raise BadTarget(
+            f"The entry point '{entry.name}' of {_owner(entry)} is no TargetKind of that scheme.",
+            hint="Its author must point it at a kb_export.targets.TargetKind.",
+        )
+    return kind
+
+
+def _owner(entry: importlib.metadata.EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else "another package"

@@ -16,11 +16,13 @@ class Capabilities:
         conditional_put: two writers of one key cannot both win; None = not known yet.
         checksums: the store refuses bytes that were damaged on the way.
         pages: people can open the knowledge base and read it.
+        asynchronous: the platform indexes after `put` has returned, so `wait` matters.
     """
 
     conditional_put: bool | None
     checksums: bool
     pages: bool
+    asynchronous: bool = False
 
 
 class KBTarget(Protocol):
@@ -64,3 +66,13 @@ class KBTarget(Protocol):
 
     def flush(self) -> None:
         """Bring what is derived from all records (manifest, start page) up to date."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until everything this object has put can be found.
+
+        Targets whose `put` is all there is return at once.
+
+        Raises:
+            NotIndexed: the platform will never index some of it; the rest can be found.
+            TargetUnavailable: it is not done after `timeout_s` seconds, or cannot be asked.
+        """

@@ -15,23 +15,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kb_export.bundle import (
+    delivery_key,
     document,
     document_key,
-    image_key,
+    image_files,
     image_prefix,
     manifest_row,
     sidecar,
     sidecar_key,
 )
-from kb_export.errors import BadRecord, TargetUnavailable
+from kb_export.errors import BadRecord, BadTarget, TargetUnavailable
 from kb_export.record import KBRecord
-from kb_export.targets.base import Capabilities
+from kb_export.targets.base import Capabilities, KBTarget
+from kb_export.targets.kind import TargetKind
 from kb_export.targets.page import render_page
+from kb_export.targets.settings import TargetSettings
 
 _TEMPORARY = ".writing-"
 _RECORD_NAME = re.compile(r"(kb_[0-9a-f]{24}_[0-9a-f]{16})\.json")
 _DOCUMENT_NAME = re.compile(r"(kb_[0-9a-f]{24}_[0-9a-f]{16})\.md(\.metadata\.json)?")
-_IMAGE_NAME = re.compile(r"([0-9a-f]{64})\.(png|jpg|webp)")
+_IMAGE_NAME = re.compile(r"([0-9a-f]{64})(\.delivery)?\.(png|jpg|webp)")
 
 
 class FolderTarget:
@@ -61,8 +64,9 @@ class FolderTarget:
     def put(self, record: KBRecord, image: bytes) -> None:
         """Make `record` the one record of its picture (see `KBTarget.put`)."""
         with self._locked():
-            self._write(image_key(record), image)
-            self._write(sidecar_key(record.record_id), sidecar(record, image_key(record)))
+            for key, (data, _) in image_files(record, image).items():
+                self._write(key, data)
+            self._write(sidecar_key(record.record_id), sidecar(record, delivery_key(record)))
             self._write(document_key(record.record_id), document(record))
             self._write(_record_key(record.record_id), record.to_json().encode())
             # Last, so that a crash leaves the older words or the newer ones, never none.
@@ -92,6 +96,9 @@ class FolderTarget:
             rows = [manifest_row(record, document(record)) for record in records]
             self._write("manifest.jsonl", b"".join(rows))
             self._write("index.html", render_page(records).encode())
+
+    def wait(self, timeout_s: float) -> None:
+        """Return at once: what is written can be read."""
 
     def _records(self) -> list[KBRecord]:
         records = []
@@ -190,3 +197,22 @@ def _sync_directory(path: Path) -> None:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def parse(rest: str) -> str:
+    """Return the one spelling of a folder's path behind its scheme.
+
+    Raises:
+        BadTarget: if there is no path.
+    """
+    if not rest or "\0" in rest:
+        raise BadTarget("The folder's path is missing.", hint="Write folder:PATH.")
+    return f"folder:{Path(rest).expanduser().absolute()}"
+
+
+def open_target(name: str, settings: TargetSettings) -> KBTarget:
+    """Return the folder that `name` names, made if it is missing."""
+    return FolderTarget(Path(name.removeprefix("folder:")))
+
+
+KIND = TargetKind("folder", "folder:PATH", parse, open_target)

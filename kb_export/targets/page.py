@@ -12,7 +12,7 @@ from itertools import groupby
 from kb_export.bundle import document_key, image_key
 from kb_export.record import KBRecord
 
-_STYLE = """
+STYLE = """
 :root{color-scheme:light dark;--bg:#f6f5f2;--card:#fff;--ink:#1d1c1a;--soft:#6b675f;--line:#e4e1da;
 --accent:#1f6f5c}
 @media(prefers-color-scheme:dark){:root{--bg:#151513;--card:#1f1e1b;--ink:#f0eee9;--soft:#a8a398;
@@ -63,7 +63,7 @@ def render_page(records: Sequence[KBRecord]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "img-src 'self' file:; style-src 'unsafe-inline'\">\n"
-        f"<title>Knowledge base: {count}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>Knowledge base: {count}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<header><h1>Picture knowledge base</h1><p>{count}, each with the words by which a "
         "chatbot finds it.</p></header>\n"
         f"<main>{empty}{''.join(sections)}</main>\n"

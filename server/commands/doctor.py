@@ -11,7 +11,7 @@ _SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 def doctor(context: typer.Context, model: Model = None, as_json: AsJson = False) -> None:
-    """Check Python, torch, device, weights, fonts, diagrams, data folder and encoder.
+    """Check Python, torch, device, engine, weights, fonts, diagrams, data folder and encoder.
 
     Ends with exit code 1 if something is broken; warnings do not change it.
     """

@@ -37,7 +37,9 @@ def models(context: typer.Context, model: Model = None, as_json: AsJson = False)
     ]
     output.emit({"models": listed, "chosen": chosen})
     for row in listed:
-        use = {True: "", False: "  (not for commercial use)", None: ""}[row["commercial"]]
+        use = {True: "", False: "  (restricts commercial use: accept it first)", None: ""}[
+            row["commercial"]
+        ]
         output.say(
             f"{'*' if row['chosen'] else ' '} {row['name']:<30} {row['size']:>4} px "
             f"{row['steps']:>3} steps  {row['license']}{use}"

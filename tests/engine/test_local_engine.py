@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from engine_helpers import events_of, paint, photograph
 
-from engine import Busy, Done, ImageRequest, LocalEngine, Queued, SamplingParams, StepEvent
+from engine import Busy, ImageRequest, LocalEngine, Queued, SamplingParams, StepEvent
 from engine import pipelines as engine_pipelines
 from engine.errors import (
     EngineClosed,
@@ -101,8 +101,7 @@ async def test_a_queued_request_is_cancelled_without_running(
     second = engine.submit(new(LONG, "second"))
     queued = await anext(second)
     assert isinstance(queued, Queued)
-    assert queued.position == 1
-    assert queued.estimated_wait_s > 0
+    assert queued.position in (0, 1), "equals go in order; how much of the first is left?"
     assert await engine.cancel("second")
     with pytest.raises(RequestCancelled):
         await anext(second)
@@ -126,18 +125,15 @@ async def test_a_full_queue_says_when_to_come_back_and_works_again(
     assert (await paint(engine, new(SHORT, "third"))).images
 
 
-async def test_requests_are_served_in_order(tiny_stable_diffusion, open_engine) -> None:
+async def test_a_short_request_overtakes_a_long_one(tiny_stable_diffusion, open_engine) -> None:
     engine = await open_engine(tiny_stable_diffusion)
-    finished: list[str] = []
-
-    async def watch(name: str) -> None:
-        async for event in engine.submit(new(SHORT, name)):
-            if isinstance(event, Done):
-                finished.append(event.request_id)
-
-    names = [f"request {number}" for number in range(6)]
-    await asyncio.gather(*(watch(name) for name in names))
-    assert finished == names
+    async with aclosing(engine.submit(new(LONG, "long"))) as long:
+        await until_running(long)
+        assert (await paint(engine, new(SHORT, "short"))).images
+        async for event in long:
+            assert isinstance(event, StepEvent)
+            assert event.step < event.total, "the long one still had work to do"
+            break
 
 
 @pytest.mark.parametrize(
@@ -197,24 +193,24 @@ async def test_a_request_id_in_use_is_refused(tiny_stable_diffusion, open_engine
 
 
 class Faulty:
-    """Make the denoiser fail once, at a given forward, the way a device or a model would."""
+    """Make the denoiser fail at a request's second forward, the way a device or a model would."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
         from engine import painter
 
-        self.forwards = 0
-        original = painter._Run.forward
+        forwards: dict[int, int] = {}
+        original = painter.RunStage.forward
 
-        def forward(run, module, args, kwargs):
-            self.forwards += 1
-            result = original(run, module, args, kwargs)
-            if self.forwards == 2:
+        def forward(stage, module, args, kwargs):
+            result = original(stage, module, args, kwargs)
+            forwards[id(stage)] = forwards.get(id(stage), 0) + 1
+            if stage.run.job.request.request_id == "fails" and forwards[id(stage)] == 2:
                 if error is not None:
                     raise error
                 return tuple(part * float("nan") for part in result)
             return result
 
-        monkeypatch.setattr(painter._Run, "forward", forward)
+        monkeypatch.setattr(painter.RunStage, "forward", forward)
 
 
 async def test_an_error_in_one_request_leaves_the_engine_healthy(
@@ -233,9 +229,10 @@ async def test_an_error_in_one_request_leaves_the_engine_healthy(
     ):
         with monkeypatch.context() as patch:
             Faulty(patch, error)
-            failing = engine.submit(new(SHORT, "fails"))
+            failing = engine.submit(new(SHORT, "fails", seeds=(1,)))
             await anext(failing)
-            neighbor = asyncio.create_task(paint(engine, new(SHORT, "neighbor")))
+            alone = new(SHORT, "neighbor", deterministic=True)
+            neighbor = asyncio.create_task(paint(engine, alone))
             with pytest.raises(expected) as failed:
                 async for _ in failing:
                     pass
@@ -244,30 +241,6 @@ async def test_an_error_in_one_request_leaves_the_engine_healthy(
         assert failed.value.__cause__ is None, "its frames would keep the tensors alive"
         after = await paint(engine, new(SHORT, "after"))
         assert after.images[0].tobytes() == clean.images[0].tobytes()
-
-
-async def test_a_vae_left_in_another_format_is_put_back(
-    model_folder, open_engine, monkeypatch
-) -> None:
-    import torch
-
-    engine = await open_engine(model_folder("sdxl"))
-    request = ImageRequest(
-        "a red mug", image=photograph(), params=SamplingParams(num_inference_steps=2)
-    )
-    clean = await paint(engine, new(request, "before"))
-    from diffusers import AutoencoderKL
-
-    def broken_encode(self, *args, **kwargs):
-        self.to(torch.float64)
-        raise RuntimeError("encoding failed half way")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(AutoencoderKL, "encode", broken_encode)
-        with pytest.raises(GenerationFailed, match="half way"):
-            await paint(engine, new(request, "fails"))
-    after = await paint(engine, new(request, "after"))
-    assert after.images[0].tobytes() == clean.images[0].tobytes()
 
 
 async def test_closing_while_running_ends_the_request_and_the_thread(
@@ -334,6 +307,7 @@ async def test_random_cancels_leave_nothing_behind(tiny_stable_diffusion, open_e
             params=SamplingParams(num_inference_steps=4),
             width=32,
             height=32,
+            seeds=(number,),
         )
         try:
             async with aclosing(engine.submit(request)) as events:
@@ -348,7 +322,7 @@ async def test_random_cancels_leave_nothing_behind(tiny_stable_diffusion, open_e
 
     ends = await asyncio.gather(*(one(number) for number in range(24)))
     assert {"left", "cancelled", "done"} == set(ends)
-    assert not engine._backlog._jobs
+    assert engine.stats()["waiting"] == engine.stats()["running"] == 0
     assert (await paint(engine, new(SHORT, "after"))).images
 
 
@@ -395,22 +369,35 @@ async def test_a_device_that_is_not_there_is_named(tiny_stable_diffusion) -> Non
     await engine.close()
 
 
+class InPlace:
+    """Compute everything where it is called."""
+
+    def forward(self, module, args, kwargs):
+        return module(*args, **kwargs)
+
+    def alone(self, kind, compute):
+        return compute()
+
+    def on_step(self, result) -> None:
+        pass
+
+
 def test_views_share_weights_but_no_state(tiny_stable_diffusion) -> None:
     import torch
 
     from engine.sources import open_source
+    from engine.stats import EngineStats
 
     loaded = engine_pipelines.load_model(
-        open_source(str(tiny_stable_diffusion)), torch.device("cpu"), torch.float32
+        open_source(str(tiny_stable_diffusion)), torch.device("cpu"), torch.float32, EngineStats()
     )
-    pipeline = loaded.pipeline("text-to-image")
-    views = [
-        loaded.view(pipeline, sampler=name, forward=lambda m, a, k: m(*a, **k), on_step=int)
-        for name in (None, "euler")
-    ]
+    pipeline = loaded.pipeline("StableDiffusionPipeline")
+    views = [loaded.view(pipeline, sampler=name, stage=InPlace()) for name in (None, "euler")]
     assert views[0].unet.inner is views[1].unet.inner is pipeline.unet
     assert views[0].scheduler is not pipeline.scheduler
     assert type(views[1].scheduler).__name__ == "EulerDiscreteScheduler"
     assert pipeline.config["scheduler"] == ("diffusers", "DDIMScheduler")
     assert views[0].unet.config is pipeline.unet.config
     assert views[0].unet.dtype == torch.float32
+    views[0].vae.to(dtype=torch.float64)
+    assert pipeline.vae.dtype == torch.float32, "no run may cast what all of them share"

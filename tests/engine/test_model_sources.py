@@ -31,7 +31,7 @@ def test_a_good_folder_is_described_from_its_own_files(folder: Path) -> None:
     assert source.spec.name == "model"
     assert source.spec.family.name == "stable-diffusion"
     assert source.spec.size == 64
-    assert set(source.spec.modes) == {"text-to-image", "image-to-image", "inpaint"}
+    assert set(source.spec.modes) == {"text-to-image", "image-to-image", "inpaint", "outpaint"}
     assert source.spec.commercial is None
 
 

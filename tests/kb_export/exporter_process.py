@@ -14,7 +14,7 @@ from kb_export.targets import open_target
 def main(data: str, spec: str, endpoint: str) -> None:
     """Print one line when ready and one for each acknowledged row."""
     gallery = Gallery(Path(data))
-    target = open_target(spec, s3_endpoint=endpoint or None)
+    target = open_target(spec, {"endpoint": endpoint} if endpoint else None)
     exporter = Exporter(Outbox(gallery), target, gallery.read_bytes)
     report = exporter.run(report=lambda done, total, what: print(done, total, what, flush=True))
     print("finished", report.pending, report.problem, report.failed, flush=True)

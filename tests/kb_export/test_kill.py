@@ -135,7 +135,7 @@ def prepare(data: Path, spec: str, endpoint: str, count: int) -> set[str]:
     outbox = Outbox(gallery)
     target = knowledge.default_target
     kept = [r for r in gallery.list(limit=-1) if r.image_id not in gone]
-    records = [knowledge._kb_record(record) for record in kept]
+    records = [knowledge._records.of(record) for record in kept]
     with gallery.transaction() as connection:
         outbox.enqueue(connection, target, records)
         outbox.withdraw(connection, target, gone)
@@ -186,7 +186,7 @@ def test_killed_s3_exports_lose_nothing_acknowledged_and_end_whole(
 ) -> None:
     data, spec = tmp_path / "data", f"s3://{bucket}/kb"
     expected = prepare(data, spec, s3_endpoint, 24)
-    target: KBTarget = open_target(spec, s3_endpoint=s3_endpoint)
+    target: KBTarget = open_target(spec, {"endpoint": s3_endpoint})
     dice = random.Random(21)
     kills = 0
     for _ in range(3):

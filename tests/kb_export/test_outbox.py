@@ -15,7 +15,7 @@ from kb_pictures import add_pictures, rewrite
 from agent_tools.gallery import Gallery, ImageRecord
 from agent_tools.knowledge import Knowledge
 from agent_tools.settings import Settings
-from kb_export.errors import KBError, TargetUnavailable
+from kb_export.errors import KBError, NotIndexed, TargetUnavailable
 from kb_export.exporter import Exporter
 from kb_export.leases import BACKOFF_CAP_S, full_jitter, new_owner
 from kb_export.outbox import MAX_ATTEMPTS, Outbox
@@ -76,6 +76,9 @@ class Troubled:
 
     def flush(self) -> None:
         self.inner.flush()
+
+    def wait(self, timeout_s: float) -> None:
+        self.inner.wait(timeout_s)
 
 
 @pytest.fixture
@@ -366,3 +369,83 @@ def test_a_record_that_was_tampered_with_is_refused(
     values = json.loads(kb_record(add_pictures(gallery, "red teapot")[0]).to_json())
     with pytest.raises(KBError):
         KBRecord.from_json(json.dumps({**values, **change}))
+
+
+@dataclass
+class Indexing(Troubled):
+    """A real folder target that indexes later, as platforms do, and says how that went."""
+
+    fate: Exception | None = None
+    waited: list[float] = field(default_factory=list)
+
+    def wait(self, timeout_s: float) -> None:
+        self.waited.append(timeout_s)
+        if self.fate is not None:
+            raise self.fate
+
+
+def test_an_export_waits_until_what_it_put_can_be_found(
+    gallery: Gallery, outbox: Outbox, tmp_path: Path, clock: Clock
+) -> None:
+    target = Indexing(FolderTarget(tmp_path / "later"))
+    owe(gallery, outbox, target, "red teapot")
+    export = Exporter(outbox, target, gallery.read_bytes, sleep=clock.sleep, indexing_s=42)
+    assert len(export.run().put) == 1
+    assert target.waited == [42]
+    export.run()
+    assert target.waited == [42]  # nothing was put: nothing to wait for
+
+
+def test_a_record_that_a_platform_could_not_index_is_set_aside_with_its_reason(
+    gallery: Gallery, outbox: Outbox, tmp_path: Path, clock: Clock
+) -> None:
+    target = Indexing(FolderTarget(tmp_path / "later"))
+    bad, good = owe(gallery, outbox, target, "red teapot", "blue lamp")
+    target.fate = NotIndexed(((bad.record_id, "no chunks"), ("kb_of_somebody_else", "x")))
+    outcome = Exporter(outbox, target, gallery.read_bytes, sleep=clock.sleep).run()
+    assert outcome.put == (good.image_id,)
+    assert outcome.failed == ((bad.image_id, "no chunks"),)
+    assert outbox.exported(target.name) == {good.image_id: good.record_id}
+    (status,) = outbox.status()
+    assert (status.pending, status.done, status.failed) == (0, 1, outcome.failed)
+    target.fate = None
+    assert outbox.retry(target.name) == 1
+    again = Exporter(outbox, target, gallery.read_bytes, sleep=clock.sleep).run()
+    assert again.put == (bad.image_id,)
+
+
+def test_a_platform_that_does_not_finish_indexing_is_a_problem_and_no_records_fault(
+    gallery: Gallery, outbox: Outbox, tmp_path: Path, clock: Clock
+) -> None:
+    target = Indexing(FolderTarget(tmp_path / "later"))
+    (record,) = owe(gallery, outbox, target, "red teapot")
+    target.fate = TargetUnavailable("Still indexing.")
+    outcome = Exporter(outbox, target, gallery.read_bytes, sleep=clock.sleep).run()
+    assert outcome.problem is target.fate
+    assert outbox.exported(target.name) == {record.image_id: record.record_id}
+
+
+def test_words_changed_while_a_platform_fails_to_index_go_out_next(
+    gallery: Gallery, outbox: Outbox, tmp_path: Path, clock: Clock
+) -> None:
+    target = Indexing(FolderTarget(tmp_path / "later"))
+    (record,) = owe(gallery, outbox, target, "red teapot")
+    Exporter(outbox, target, gallery.read_bytes, sleep=clock.sleep).run()
+    newer = record.revised(caption="Newer words.")
+    with gallery.transaction() as connection:
+        outbox.enqueue(connection, target.name, [newer])
+    assert outbox.set_aside(target.name, record.record_id, "no chunks") is None
+    assert outbox.pending(target.name) == 1
+
+
+def test_a_data_directory_of_an_earlier_version_still_works(
+    gallery: Gallery, clock: Clock, target: Troubled
+) -> None:
+    gallery.connection.executescript(
+        "DROP TABLE IF EXISTS kb_exported; CREATE TABLE kb_exported (target TEXT, image_id TEXT, "
+        "record_id TEXT, record TEXT, exported_at REAL, PRIMARY KEY (target, image_id));"
+    )
+    outbox = Outbox(gallery, clock=clock)
+    (record,) = owe(gallery, outbox, target, "red teapot")
+    exporter = Exporter(outbox, target, gallery.read_bytes, sleep=clock.sleep)
+    assert exporter.run().put == (record.image_id,)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import http.server
 import json
 import socket
 import threading
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 from kb_pictures import add_pictures, rewrite
 
 from agent_tools.gallery import Gallery
 from agent_tools.knowledge import Knowledge
 from agent_tools.settings import Settings
+from kb_export.errors import TargetUnavailable
+from kb_export.record import KBRecord
 from kb_export.targets import open_target
 from kb_export.targets.s3 import S3Target
 
@@ -177,7 +182,7 @@ def test_listing_follows_pages(
 ) -> None:
     add_pictures(gallery, *(f"teapot {n}" for n in range(7)))
     knowledge.export()
-    target = open_target(f"s3://{bucket}/shop/kb", s3_endpoint=s3_endpoint)
+    target = open_target(f"s3://{bucket}/shop/kb", {"endpoint": s3_endpoint})
     assert isinstance(target, S3Target)
     pages = target._client.get_paginator
 
@@ -226,10 +231,20 @@ def test_an_unreachable_store_loses_nothing_and_the_next_run_delivers(
 
 
 @contextmanager
-def store_with_faults(endpoint: str, *, drop_condition: bool = False, errors: int = 0) -> Any:
-    """Stand before moto: drop `If-None-Match` as rclone and s3rver do, or answer 503 at first."""
+def store_with_faults(
+    endpoint: str,
+    *,
+    drop_condition: bool = False,
+    errors: int = 0,
+    granted: list[int | None] | None = None,
+    seen: list[str] | None = None,
+) -> Any:
+    """Stand before moto: drop `If-None-Match` as rclone and s3rver do, answer 503 at first, or
+    refuse everything after so many `granted` requests, as if the exporter were killed there."""
     upstream = urlsplit(endpoint)
     left = [errors]
+    allowed = granted or [None]
+    requests = seen if seen is not None else []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -243,6 +258,14 @@ def store_with_faults(endpoint: str, *, drop_condition: bool = False, errors: in
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
+            if allowed[0] is not None:
+                if allowed[0] == 0:
+                    self.send_response(403)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                allowed[0] -= 1
+            requests.append(f"{self.command} {self.path}")
             headers = {
                 name: value
                 for name, value in self.headers.items()
@@ -288,7 +311,7 @@ def test_a_store_that_ignores_conditions_is_found_out_and_still_served_once(
 ) -> None:
     add_pictures(gallery, "red teapot")
     for endpoint, honored in ((forgetful_store, False), (s3_endpoint, True)):
-        target = open_target(f"s3://{bucket}/{honored}", s3_endpoint=endpoint)
+        target = open_target(f"s3://{bucket}/{honored}", {"endpoint": endpoint})
         assert target.capabilities.conditional_put is None
         settings = Settings(
             data=gallery.data_dir, kb=f"s3://{bucket}/{honored}", s3_endpoint=endpoint
@@ -318,3 +341,111 @@ def test_answers_of_503_are_ridden_out(
         report = Knowledge(gallery, settings).export()
     assert (len(report.put), report.problem, report.failed) == (2, None, ())
     assert len(objects(s3_client, bucket)) == 6
+
+
+def record_of(
+    data: bytes = bytes(range(256)) * (7 * 4096), caption: str = "A picture."
+) -> tuple[KBRecord, bytes]:
+    sha256 = hashlib.sha256(data).hexdigest()
+    record = KBRecord.make(
+        image_id=f"img_{sha256[:24]}",
+        sha256=sha256,
+        media_type="image/png",
+        width=16,
+        height=12,
+        title="A picture",
+        caption=caption,
+        alt="A picture.",
+    )
+    return record, data
+
+
+def test_a_kill_at_any_request_hides_no_picture_and_the_next_run_ends_the_same(
+    s3_client: Any, s3_endpoint: str, bucket: str
+) -> None:
+    older, data = record_of(data=b"a picture", caption="Older words.")
+    newer, _ = record_of(data=b"a picture", caption="Newer words.")
+    granted: list[int | None] = [None]
+    there: list[int] = []
+    with store_with_faults(s3_endpoint, granted=granted) as address:
+        target = open_target(f"s3://{bucket}", {"endpoint": address})
+        finished = False
+        while not finished:
+            granted[0] = None
+            target.delete(older.sha256)
+            target.put(older, data)
+            granted[0] = len(there)
+            with suppress(TargetUnavailable):
+                target.put(newer, data)
+                finished = True
+            granted[0] = None
+            there.append(len(target.list_ids()))
+            target.put(newer, data)
+            assert target.list_ids() == {newer.record_id}
+            assert len(objects(s3_client, bucket)) == 3
+    assert set(there) == {1, 2}  # there was a moment with both, never one with neither
+    assert len(there) > 6
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of 5 MiB, the smallest that S3 takes, from 6 MiB on."""
+    monkeypatch.setattr("kb_export.targets.s3.MULTIPART_FROM", 6 * 1024 * 1024)
+    monkeypatch.setattr("kb_export.targets.s3.PART_BYTES", 5 * 1024 * 1024)
+
+
+def test_a_large_picture_goes_in_checked_parts_and_only_once(
+    s3_client: Any, s3_endpoint: str, bucket: str, small_parts: None
+) -> None:
+    record, data = record_of()
+    seen: list[str] = []
+    with store_with_faults(s3_endpoint, seen=seen) as address:
+        for _ in range(2):
+            open_target(f"s3://{bucket}", {"endpoint": address}).put(record, data)
+    assert sum("partNumber" in request for request in seen) == 2
+    key = f"images/{record.sha256[:2]}/{record.sha256}.png"
+    head = s3_client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+    assert head["ETag"].strip('"').endswith("-2") and head["ContentType"] == "image/png"
+    assert objects(s3_client, bucket)[key] == data
+
+
+def test_a_broken_upload_leaves_no_part_behind(
+    s3_client: Any,
+    s3_endpoint: str,
+    bucket: str,
+    small_parts: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record, data = record_of()
+    target = open_target(f"s3://{bucket}", {"endpoint": s3_endpoint})
+    assert isinstance(target, S3Target)
+
+    def breaks(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "InternalError"}}, "CompleteMultipartUpload")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target._client, "complete_multipart_upload", breaks)
+        with pytest.raises(TargetUnavailable, match="InternalError") as caught:
+            target.put(record, data)
+    assert caught.value.retryable
+    assert not s3_client.list_multipart_uploads(Bucket=bucket).get("Uploads")
+    assert objects(s3_client, bucket) == {}
+    target.put(record, data)
+    assert len(objects(s3_client, bucket)) == 3
+
+
+def test_a_link_that_shows_a_picture_is_made_when_asked_for_and_never_stored(
+    s3_client: Any, s3_endpoint: str, bucket: str
+) -> None:
+    record, data = record_of()
+    target = open_target(f"s3://{bucket}/kb", {"endpoint": s3_endpoint})
+    assert isinstance(target, S3Target)
+    target.put(record, data)
+    url = target.read_url(record, seconds=60)
+    assert "X-Amz-Expires=60" in url and "X-Amz-Signature=" in url
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        assert answer.read() == data
+    for seconds in (0, -1, 604_801):
+        with pytest.raises(ValueError, match="604800"):
+            target.read_url(record, seconds)
+    assert not [key for key, found in objects(s3_client, bucket).items() if b"X-Amz-" in found]

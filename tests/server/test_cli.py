@@ -37,6 +37,9 @@ COMMANDS = [
     ["kb", "export"],
     ["kb", "search"],
     ["kb", "status"],
+    ["kb", "approve"],
+    ["kb", "retry"],
+    ["kb", "remove"],
 ]
 
 Run = Callable[..., tuple[int, Any, str]]

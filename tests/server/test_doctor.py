@@ -17,6 +17,7 @@ PARTS = {
     "torch",
     "device",
     "cpu threads",
+    "engine",
     "model",
     "fonts",
     "diagrams",

@@ -19,6 +19,7 @@ from server.content import published_schema
 EXAMPLES: dict[str, dict[str, Any]] = {
     "generate_image": {"prompt": "a purple teapot on a white background"},
     "edit_image": {"image_id": "img_000000000000000000000000", "prompt": "a red teapot"},
+    "upscale_image": {"image_id": "img_000000000000000000000000", "factor": 2},
     "create_product_variants": {"product": "teapot", "colors": ["red", "blue"]},
     "create_persona_avatar": {"name": "Ada", "description": "a friendly shop assistant"},
     "draw_diagram": {"source": "flowchart LR\n  A --> B"},

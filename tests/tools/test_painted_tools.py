@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from agent_tools.edit_pictures import outside_max_change
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, Refused
 from agent_tools.gallery import Gallery, ImageRecord
 from agent_tools.knowledge import Knowledge
@@ -27,11 +28,16 @@ from agent_tools.results import ToolResult
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import ProgressEvent
-from agent_tools.tools.edit_image import outside_max_change
 from engine import LocalEngine
 
 pytestmark = pytest.mark.anyio
-PAINTED_TOOLS = ("generate_image", "edit_image", "create_persona_avatar", "get_image")
+PAINTED_TOOLS = (
+    "generate_image",
+    "edit_image",
+    "upscale_image",
+    "create_persona_avatar",
+    "get_image",
+)
 QUICK = {"steps": 2, "width": 64, "height": 64}
 
 
@@ -147,6 +153,7 @@ async def test_a_recipe_holds_everything_and_the_file_is_marked_with_its_hash(
     record = records(studio, result)[0]
     recipe = dict(record.recipe)
     timings = recipe.pop("timings_s")
+    assert recipe.pop("shared_forwards") == 0
     assert timings["denoise"] > 0
     assert (recipe["prompt"], recipe["negative_prompt"], recipe["seed"]) == ("a mug", "tea", 1)
     assert (recipe["width"], recipe["height"]) == (64, 64)
@@ -169,7 +176,7 @@ async def test_every_recipe_makes_the_same_bytes_again(studio: Studio) -> None:
         ("generate_image", {"prompt": "a mug", "count": 2, "steps": 2}),
         ("edit_image", {"image_id": source, "prompt": "a vase", "steps": 3}),
         ("edit_image", {"image_id": source, "prompt": "a vase", "mask_id": mask, "steps": 2}),
-        ("edit_image", {"image_id": source, "prompt": "a vase", "expand": "left", "steps": 2}),
+        ("edit_image", {"image_id": source, "prompt": "a vase", "extend_left": 9, "steps": 2}),
         ("create_persona_avatar", {"name": "Mina", "description": "red hair", "count": 2}),
     ]
     for tool, arguments in calls:
@@ -199,8 +206,12 @@ async def test_every_recipe_makes_the_same_bytes_again(studio: Studio) -> None:
         ("generate_image", {"prompt": "a mug", "size": "large"}, "size"),
         ("edit_image", {"prompt": "a mug"}, "image_id"),
         ("edit_image", {"image_id": "img_1", "prompt": "a mug", "strength": 0}, "strength"),
-        ("edit_image", {"image_id": "img_1", "prompt": "a mug", "expand": "north"}, "expand"),
-        ("edit_image", {"image_id": "img_1", "prompt": "m", "expand_pixels": 9}, "expand_pixels"),
+        ("edit_image", {"image_id": "img_1", "prompt": "a mug", "extend_top": -1}, "extend_top"),
+        ("edit_image", {"image_id": "img_1", "prompt": "m", "extend_left": 1025}, "extend_left"),
+        ("edit_image", {"image_id": "i", "prompt": "m", "reference_ids": ["i"] * 5}, "reference_"),
+        ("generate_image", {"prompt": "a mug", "upscale": 3}, "upscale"),
+        ("upscale_image", {"image_id": "img_1", "factor": 8}, "factor"),
+        ("upscale_image", {"factor": 2}, "image_id"),
         ("create_persona_avatar", {"name": "Mina", "expression": "furious"}, "expression"),
         ("create_persona_avatar", {"persona_id": "per_1", "index": -1}, "index"),
         ("create_persona_avatar", {"name": "Mina"}, "description"),
@@ -224,6 +235,9 @@ async def test_a_wrong_argument_is_named_and_nothing_is_painted(
     ("tool", "arguments"),
     [
         ("edit_image", {"image_id": "img_none", "prompt": "a mug"}),
+        ("generate_image", {"prompt": "a mug", "sketch_id": "img_none"}),
+        ("generate_image", {"prompt": "a mug", "reference_ids": ["img_none"]}),
+        ("upscale_image", {"image_id": "img_none"}),
         ("edit_image", {"image_id": "../../etc/passwd", "prompt": "a mug"}),
         ("create_persona_avatar", {"persona_id": "per_none"}),
         ("get_image", {"image_id": "img_none"}),
@@ -306,34 +320,26 @@ async def test_a_wrong_mask_is_refused_and_nothing_is_kept(
     assert len(studio.gallery.list()) == 2
 
 
-async def test_expand_and_mask_are_not_mixed(studio: Studio) -> None:
-    source, mask = upload(studio, gradient()), upload(studio, square_mask(), "mask")
-
-    with pytest.raises(InvalidArguments, match="do not go together"):
-        await studio.call(
-            "edit_image",
-            {"image_id": source, "mask_id": mask, "expand": "all", "prompt": "a vase"},
-        )
-
-
 @pytest.mark.parametrize(
-    ("side", "size", "corner"),
+    ("margins", "size", "corner"),
     [
-        ("left", (88, 64), (16, 0)),
-        ("right", (88, 64), (0, 0)),
-        ("up", (72, 80), (0, 16)),
-        ("down", (72, 80), (0, 0)),
-        ("all", (104, 96), (16, 16)),
+        ({"extend_left": 16}, (88, 64), (16, 0)),
+        ({"extend_right": 7}, (79, 64), (0, 0)),
+        ({"extend_top": 1, "extend_bottom": 30}, (72, 95), (0, 1)),
+        (
+            dict.fromkeys((f"extend_{s}" for s in ("left", "top", "right", "bottom")), 9),
+            (90, 82),
+            (9, 9),
+        ),
     ],
 )
-async def test_expanding_adds_to_the_side_and_keeps_the_picture(
-    studio: Studio, side: str, size: tuple[int, int], corner: tuple[int, int]
+async def test_extending_adds_to_the_sides_and_keeps_the_picture(
+    studio: Studio, margins: dict[str, int], size: tuple[int, int], corner: tuple[int, int]
 ) -> None:
     source = upload(studio, gradient())
 
     result = await studio.call(
-        "edit_image",
-        {"image_id": source, "expand": side, "expand_pixels": 16, "prompt": "a vase", "steps": 2},
+        "edit_image", {"image_id": source, "prompt": "a vase", "steps": 2, **margins}
     )
 
     record = records(studio, result)[0]
@@ -343,6 +349,90 @@ async def test_expanding_adds_to_the_side_and_keeps_the_picture(
     assert (record.width, record.height) == size
     assert (np.asarray(kept) == np.asarray(gradient())).all()
     assert result.data.model_dump()["outside_max_change"] == 0
+    assert record.caption == "An uploaded picture, extended to show a vase."
+
+
+async def test_a_masked_part_and_new_edges_are_painted_in_one_call(studio: Studio) -> None:
+    source, mask = upload(studio, gradient()), upload(studio, square_mask(), "mask")
+
+    result = await studio.call(
+        "edit_image",
+        {"image_id": source, "mask_id": mask, "extend_top": 8, "prompt": "a vase", "steps": 2},
+    )
+
+    record = records(studio, result)[0]
+    after = np.asarray(studio.gallery.open_image(record.image_id).crop((0, 8, 72, 72)))
+    inside = np.asarray(square_mask()) == 255
+    assert (after[~inside] == np.asarray(gradient())[~inside]).all()
+    assert (after[inside] != np.asarray(gradient())[inside]).any()
+    assert result.data.model_dump()["outside_max_change"] == 0
+
+
+async def test_a_picture_is_enlarged_with_its_words_and_its_line_of_descent(studio: Studio) -> None:
+    made = await studio.call("generate_image", {"prompt": "a green mug", **QUICK})
+    source = records(studio, made)[0]
+
+    result = await studio.call(
+        "upscale_image", {"image_id": source.image_id, "seed": 4, "steps": 3}
+    )
+
+    record = records(studio, result)[0]
+    assert (record.width, record.height) == (128, 128)
+    assert record.caption == source.caption
+    assert record.parent_id == source.image_id
+    assert record.recipe["mode"] == "upscale"
+    assert record.recipe["prompt"] == "a green mug"
+    again = await studio.call(record.recipe["tool"], record.recipe["arguments"])
+    assert again.images[0].info.image_id == record.image_id
+
+
+async def test_painting_and_enlarging_in_one_call_can_be_replayed(studio: Studio) -> None:
+    result = await studio.call("generate_image", {"prompt": "a mug", "upscale": 2, **QUICK})
+
+    for record in records(studio, result):
+        assert (record.width, record.height) == (128, 128)
+        again = await studio.call(record.recipe["tool"], record.recipe["arguments"])
+        assert again.images[0].info.image_id == record.image_id
+
+
+async def test_a_sketch_and_references_need_a_model_that_takes_them(studio: Studio) -> None:
+    source, sketch = upload(studio, gradient()), upload(studio, square_mask((144, 128)))
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("generate_image", {"sketch_id": sketch}),
+        ("generate_image", {"reference_ids": [source]}),
+        ("edit_image", {"image_id": source, "sketch_id": sketch}),
+        ("edit_image", {"image_id": source, "reference_ids": [sketch]}),
+    ]
+    for tool, arguments in calls:
+        with pytest.raises(AgentToolsError) as refused:
+            await studio.call(tool, {"prompt": "a mug", **arguments})
+        assert refused.value.code == "unsupported_mode"
+        assert "FLUX.2-klein" in refused.value.hint
+    assert len(studio.gallery.list()) == 2
+
+
+async def test_with_a_controlnet_a_sketch_guides_the_painting_and_is_in_the_recipe(
+    settings: Settings, tiny_stable_diffusion: Path, tmp_path: Path
+) -> None:
+    from tiny_companions import build_tiny_controlnet
+
+    lines = build_tiny_controlnet(tmp_path / "lines", tiny_stable_diffusion)
+    guided = Studio.open(settings.model_copy(update={"controlnet": str(lines)}))
+    try:
+        sketch = upload(guided, square_mask((160, 80), (40, 20, 90, 60)))
+        other = upload(guided, square_mask((160, 80), (10, 10, 120, 70)))
+        arguments = {"prompt": "a mug", "seed": 1, "steps": 2}
+        first = await guided.call("generate_image", {**arguments, "sketch_id": sketch})
+        second = await guided.call("generate_image", {**arguments, "sketch_id": other})
+        record = records(guided, first)[0]
+        assert (record.width, record.height) == (88, 48)
+        assert record.recipe["inputs"][0]["role"] == "sketch"
+        assert record.recipe["inputs"][0]["image_id"] == sketch
+        assert second.images[0].info.image_id != record.image_id
+        again = await guided.call(record.recipe["tool"], record.recipe["arguments"])
+        assert again.images[0].info.image_id == record.image_id
+    finally:
+        await guided.close()
 
 
 async def test_a_whole_edit_keeps_the_source_and_its_size(studio: Studio) -> None:

@@ -1,0 +1,124 @@
+"""What knowledge bases get of the gallery's pictures: words, facts and where they came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agent_tools.gallery import UNTITLED_UPLOAD
+from agent_tools.provenance import recipe_sha256
+from kb_export.errors import BadRecord
+from kb_export.record import CaptionSource, KBRecord
+
+if TYPE_CHECKING:
+    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.settings import Settings
+
+_NOT_MODELS = frozenset({"upload", "exact-recolor"})
+
+
+class Records:
+    """Make records of gallery pictures, and remember which captions a person approved."""
+
+    def __init__(self, gallery: Gallery, settings: Settings) -> None:
+        self._gallery = gallery
+        self._base = (settings.public_url or "").rstrip("/")
+        self._language = settings.language
+        with gallery.transaction() as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS kb_approved (image_id TEXT PRIMARY KEY, record_id TEXT)"
+            )
+
+    def of(self, record: ImageRecord) -> KBRecord:
+        """Return what knowledge bases get of a picture. Prompts stay at home.
+
+        Raises:
+            BadRecord: if its facts are malformed or too many.
+        """
+        made = self._unapproved(record)
+        with self._gallery.lock:
+            approved = self._gallery.connection.execute(
+                "SELECT 1 FROM kb_approved WHERE image_id = ? AND record_id = ?",
+                (made.image_id, made.record_id),
+            ).fetchone()
+        if approved is None:
+            return made
+        return made.revised(caption_verified="human", caption_checker="a person")
+
+    def of_each(
+        self, stored: Sequence[ImageRecord]
+    ) -> tuple[list[KBRecord], list[tuple[str, str]]]:
+        """Return the records, and (image_id, reason) of pictures that no record can be made of."""
+        records, refused = [], []
+        for record in stored:
+            try:
+                records.append(self.of(record))
+            except BadRecord as error:
+                refused.append((record.image_id, str(error)))
+        return records, refused
+
+    def approve(self, stored: Sequence[ImageRecord]) -> None:
+        """Note that a person found these pictures to show what they say, as they say it now."""
+        records = [self._unapproved(record) for record in stored]
+        with self._gallery.transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO kb_approved VALUES (?, ?)",
+                [(record.image_id, record.record_id) for record in records],
+            )
+
+    def _unapproved(self, record: ImageRecord) -> KBRecord:
+        base = self._base
+        return KBRecord.make(
+            image_id=record.image_id,
+            sha256=record.sha256,
+            media_type=record.media_type,
+            width=record.width,
+            height=record.height,
+            image_bytes=_file_size(record),
+            title=record.title,
+            caption=record.caption,
+            alt=record.alt,
+            long_description=record.long_description,
+            use_when=record.use_when,
+            language=self._language,
+            tags=record.tags,
+            group=record.group,
+            image_url=f"{base}/images/{record.image_id}" if base else None,
+            facts={re.sub(r"\W+", "_", key.lower()): v for key, v in record.metadata.items()},
+            provenance=_provenance(record),
+            notes=record.notes,
+            caption_source=_caption_source(record),
+        )
+
+
+def _provenance(record: ImageRecord) -> dict[str, str | int | float | bool]:
+    found: dict[str, str | int | float | bool] = {
+        "tool": record.tool,
+        "model": record.model,
+        "kind": record.kind,
+        "recipe_sha256": recipe_sha256(record.recipe),
+        "ai_generated": record.model not in _NOT_MODELS and record.kind != "diagram",
+        "untrusted_caption": True,
+        # Uploads are stripped of everything; what a tool made says so inside its file.
+        "marking": "none" if record.kind in ("upload", "mask") else "xmp",
+    }
+    if record.seed is not None:
+        found["seed"] = record.seed
+    if record.recipe.get("revision"):
+        found["revision"] = str(record.recipe["revision"])
+    return found
+
+
+def _caption_source(record: ImageRecord) -> CaptionSource:
+    if record.kind not in ("upload", "mask"):
+        return "spec"
+    return "none" if record.title == UNTITLED_UPLOAD else "human"
+
+
+def _file_size(record: ImageRecord) -> int:
+    """Return the file's bytes; 0 if it is gone, which its delivery will find out and report."""
+    try:
+        return record.path.stat().st_size
+    except FileNotFoundError:
+        return 0

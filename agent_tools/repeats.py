@@ -1,0 +1,82 @@
+"""Calls that were made before: the same recipe later gives the stored pictures, at once.
+
+A call counts as the same if tool, arguments, seed, model, weights and exactness are equal. Without
+a seed every call is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from agent_tools.errors import NotFound
+from agent_tools.results import ToolResult
+
+if TYPE_CHECKING:
+    from agent_tools.gallery import Gallery
+    from agent_tools.studio import Studio
+    from agent_tools.tools.base import Tool
+
+Fresh = Annotated[
+    bool,
+    Field(
+        description="Paint again even if this very call, seed included, was made before; if not, "
+        "its stored pictures are returned."
+    ),
+]
+NOTE = "\nNote: the same call was made before; these are its stored pictures (fresh=true repaints)."
+
+
+class Repeats:
+    """Remember what calls returned, in the gallery's own database."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        with gallery.transaction() as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS repeats (key TEXT PRIMARY KEY, text TEXT, data TEXT, "
+                "image_ids TEXT)"
+            )
+
+    def key(self, studio: Studio, tool: Tool, checked: BaseModel) -> str | None:
+        """Return what names this call, or None if every such call is new."""
+        if getattr(checked, "seed", None) is None or not hasattr(checked, "fresh"):
+            return None
+        said = {
+            "tool": tool.name,
+            "arguments": checked.model_dump(mode="json", exclude={"fresh"}),
+            "model": studio.engine.model,
+            "revision": studio.engine.revision,
+            "exact": studio.settings.exact_replay,
+        }
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def find(self, studio: Studio, tool: Tool, key: str) -> ToolResult | None:
+        """Return what the call gave, if all of its pictures are still there."""
+        with self._gallery.lock:
+            row = self._gallery.connection.execute(
+                "SELECT text, data, image_ids FROM repeats WHERE key = ?", (key,)
+            ).fetchone()
+        if row is None:
+            return None
+        try:
+            records = [self._gallery.get(image_id) for image_id in json.loads(row["image_ids"])]
+            data = tool.Output.model_validate_json(row["data"])
+        except (NotFound, ValidationError, ValueError):
+            return None  # a picture was deleted, or another version wrote it
+        shown = tuple(studio.show(record) for record in records)
+        return ToolResult(text=row["text"] + NOTE, data=data, images=shown)
+
+    def remember(self, key: str, result: ToolResult) -> None:
+        """Keep what a call gave; the newest counts."""
+        values: tuple[Any, ...] = (
+            key,
+            result.text,
+            result.data.model_dump_json(),
+            json.dumps([image.info.image_id for image in result.images]),
+        )
+        with self._gallery.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO repeats VALUES (?, ?, ?, ?)", values)

@@ -1,0 +1,444 @@
+"""Requests share forwards: same pictures, fair turns, failures and cancels that stay private."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import threading
+from contextlib import aclosing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from engine_helpers import events_of, paint
+
+from engine import Busy, Done, ImageRequest, ImageResult, LocalEngine, SamplingParams, StepEvent
+from engine.errors import DeadlineExceeded, GenerationFailed, OutOfMemory, RequestCancelled
+
+pytestmark = pytest.mark.anyio
+
+
+def request(seed: int, steps: int = 6, **changes: object) -> ImageRequest:
+    params = SamplingParams(num_inference_steps=steps, **changes.pop("params", {}))  # type: ignore
+    return ImageRequest("a red mug", seeds=(seed,), width=32, height=32, params=params, **changes)  # type: ignore
+
+
+async def together(engine: LocalEngine, requests: list[ImageRequest]) -> list[ImageResult]:
+    return list(await asyncio.gather(*(paint(engine, each) for each in requests)))
+
+
+def difference(one: ImageResult, other: ImageResult) -> int:
+    """Largest difference of any channel of any pixel."""
+    pairs = zip(one.images, other.images, strict=True)
+    return max(
+        int(np.abs(np.asarray(a).astype(int) - np.asarray(b).astype(int)).max()) for a, b in pairs
+    )
+
+
+async def test_requests_of_all_kinds_share_forwards_and_look_as_if_alone(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    requests = [
+        request(1, 12, params={"guidance_scale": 5.0}),
+        request(2, 4, params={"guidance_scale": 1.0}),
+        request(3, 7, params={"guidance_scale": 3.0, "sampler": "euler"}),
+        request(4, 9, params={"guidance_scale": 7.5, "sampler": "dpm++"}, negative_prompt="blue"),
+        request(5, 4, params={"guidance_scale": 1.0, "sampler": "unipc"}),
+        request(6, 5, params={"guidance_scale": 2.0, "sampler": "euler-a"}),
+    ]
+    shared = await together(engine, requests)
+    assert all(result.shared_forwards > 0 for result in shared)
+    assert engine.stats()["rows_max"] > 2
+    for wanted, result in zip(requests, shared, strict=True):
+        alone = await paint(
+            engine, replace(wanted, deterministic=True, request_id=f"{wanted.seeds}")
+        )
+        assert alone.shared_forwards == 0
+        assert difference(alone, result) <= 1
+    other = await paint(engine, replace(requests[0], seeds=(99,), request_id="other"))
+    assert difference(other, shared[0]) > 1, "the comparison can fail"
+
+
+async def test_alone_is_bitwise_repeatable_whatever_else_runs(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    wanted = request(1, 8, deterministic=True)
+    quiet = await paint(engine, wanted)
+    busy = await together(
+        engine,
+        [
+            replace(wanted, request_id="busy"),
+            *(request(10 + number, 8) for number in range(4)),
+        ],
+    )
+    assert busy[0].images[0].tobytes() == quiet.images[0].tobytes()
+
+
+async def test_images_of_one_request_share_forwards_too(tiny_stable_diffusion, open_engine) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    result = await paint(engine, replace(request(0), seeds=(1, 2, 3, 4)))
+    assert result.shared_forwards > 0
+    alone = await paint(engine, request(3))
+    assert difference(replace(alone), replace(result, images=(result.images[2],))) <= 1
+
+
+async def test_the_same_request_at_the_same_moment_is_painted_once(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+    before = engine.stats().get("denoise_calls", 0)
+    wanted = request(1, 30)
+    first, second, other = await asyncio.gather(
+        events_of(engine, replace(wanted, request_id="a")),
+        events_of(engine, replace(wanted, request_id="b", priority="batch")),
+        events_of(engine, replace(wanted, request_id="c", seeds=(2,))),
+    )
+    assert engine.stats()["denoise_calls"] - before == 60, "two generations of 30, not three"
+    assert {event.request_id for event in first} == {"a"}
+    assert {event.request_id for event in second} == {"b"}
+    assert first[-1].result.images == second[-1].result.images
+    assert first[-1].result.images != other[-1].result.images
+
+
+async def test_one_of_two_that_wait_for_the_same_may_leave(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    wanted = request(1, 60)
+    stays = asyncio.create_task(paint(engine, replace(wanted, request_id="stays")))
+    async with aclosing(engine.submit(replace(wanted, request_id="leaves"))) as leaves:
+        await anext(leaves)
+        assert await engine.cancel("leaves")
+        with pytest.raises(RequestCancelled):
+            await anext(leaves)
+    assert (await stays).images
+    assert not await engine.cancel("leaves")
+
+
+class Breaking:
+    """A denoiser whose forwards fail as told; `rows` collects the rows it was called with."""
+
+    def __init__(self, monkeypatch, fails) -> None:
+        from diffusers import UNet2DConditionModel
+
+        self.rows: list[int] = []
+        original = UNet2DConditionModel.forward
+        breaking = self
+
+        def forward(module, sample, *args, **kwargs):
+            breaking.rows.append(len(sample))
+            error = fails(sample)
+            if error is not None:
+                raise error
+            return original(module, sample, *args, **kwargs)
+
+        monkeypatch.setattr(UNet2DConditionModel, "forward", forward)
+
+
+async def test_one_bad_request_never_breaks_the_batch_it_shared(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    import torch
+
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+    # The bad one's forwards are known by what only they hold: latents that are not a number.
+    good = [request(number, 5) for number in range(3)]
+    clean = await together(engine, good)
+    from engine.calls import PipelineCall
+
+    original = PipelineCall.arguments
+
+    def poisoned(call, view):
+        arguments = original(call, view)
+        if call.seed == 7:
+            arguments["latents"] = torch.full((1, 4, 4, 4), float("nan"))
+        return arguments
+
+    monkeypatch.setattr(PipelineCall, "arguments", poisoned)
+    Breaking(
+        monkeypatch,
+        lambda sample: ValueError("no such number") if sample.isnan().any() else None,
+    )
+    results = await asyncio.gather(
+        *(paint(engine, replace(each, request_id=f"again {each.seeds}")) for each in good),
+        paint(engine, replace(request(7, 5), request_id="bad")),
+        return_exceptions=True,
+    )
+    assert isinstance(results[-1], GenerationFailed)
+    assert "no such number" in str(results[-1])
+    for result, before in zip(results, clean, strict=False):
+        assert difference(result, before) <= 1
+
+
+async def test_out_of_memory_halves_the_batch_and_everybody_gets_a_picture(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    import torch
+
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+    breaking = Breaking(
+        monkeypatch,
+        lambda sample: torch.OutOfMemoryError("CUDA out of memory") if len(sample) > 2 else None,
+    )
+    results = await together(engine, [request(number, 8) for number in range(6)])
+    assert all(result.images for result in results)
+    assert max(breaking.rows) > 2, "it was tried"
+    assert breaking.rows.count(max(breaking.rows)) <= 2, "and learned from"
+
+
+async def test_memory_that_is_short_for_a_moment_is_waited_out(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    clean = await paint(engine, request(1))
+    failures = [MemoryError()]
+    Breaking(monkeypatch, lambda sample: failures.pop() if failures else None)
+    again = await paint(engine, replace(request(1), request_id="again"))
+    assert again.images[0].tobytes() == clean.images[0].tobytes()
+    assert not failures
+
+
+async def test_a_picture_too_large_to_decode_is_decoded_in_tiles(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    import torch
+    from diffusers import AutoencoderKL
+
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+    original = AutoencoderKL.decode
+
+    def decode(self, z, *args, **kwargs):
+        if not self.use_tiling:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(self, z, *args, **kwargs)
+
+    monkeypatch.setattr(AutoencoderKL, "decode", decode)
+    assert (await paint(engine, request(1))).images
+
+
+async def test_what_never_fits_is_a_clear_error_and_the_engine_lives(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    with monkeypatch.context() as patch:
+        Breaking(patch, lambda sample: MemoryError())
+        with pytest.raises(OutOfMemory, match="smaller size"):
+            await paint(engine, request(1))
+    assert (await paint(engine, replace(request(1), request_id="after"))).images
+    assert engine.health().ok
+
+
+async def test_a_thousand_random_cancels_leave_no_thread_no_slot_no_picture(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion, max_queue_s=1e6)
+    await engine.load()
+    chance = random.Random(0)
+    threads = threading.active_count()
+    ends: list[str] = []
+
+    async def one(number: int) -> None:
+        wanted = replace(
+            request(number, chance.randint(1, 4), params={"guidance_scale": chance.choice((1, 3))}),
+            request_id=f"random {number}",
+        )
+        stop_at = chance.randint(0, 5)
+        seen = 0
+        try:
+            async with aclosing(engine.submit(wanted)) as events:
+                async for event in events:
+                    if isinstance(event, Done):
+                        ends.append("done")
+                    elif seen == stop_at:
+                        if chance.random() < 0.3:
+                            ends.append("left")
+                            return
+                        assert await engine.cancel(wanted.request_id)
+                    seen += 1
+        except RequestCancelled:
+            ends.append("cancelled")
+
+    for start in range(0, 1000, 100):
+        await asyncio.gather(*(one(number) for number in range(start, start + 100)))
+    assert len(ends) == 1000
+    assert min(ends.count(end) for end in ("done", "left", "cancelled")) > 20
+    # "left" ones end within a step of their own.
+    await paint(engine, replace(request(1), request_id="after"))
+    while threading.active_count() > threads:
+        await asyncio.to_thread(
+            lambda: [t.join() for t in threading.enumerate() if t.name.startswith("engine-job")]
+        )
+    assert (engine.stats()["waiting"], engine.stats()["running"]) == (0, 0)
+    gc.collect()
+    held = [thing for thing in gc.get_objects() if type(thing).__name__ in ("Run", "RunStage")]
+    assert not held, "nothing of a request stays behind"
+
+
+async def test_cancel_frees_its_place_within_one_step_even_in_a_crowd(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    others = [asyncio.create_task(paint(engine, request(number, 40))) for number in range(5)]
+    wanted = replace(request(9, 200), request_id="crowded")
+    steps = 0
+    with pytest.raises(RequestCancelled):
+        async for event in engine.submit(wanted):
+            if isinstance(event, StepEvent):
+                steps = event.step
+                if steps == 3:
+                    assert await engine.cancel("crowded")
+    assert steps == 3
+    assert all(result.images for result in await asyncio.gather(*others))
+
+
+async def test_a_deadline_is_checked_at_the_door_and_at_each_step(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+    with pytest.raises(DeadlineExceeded, match="It would take"):
+        await paint(engine, request(1, 200, deadline_s=1e-6))
+    from engine import jobs
+
+    clock = {"now": 0.0}
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: clock["now"])
+    steps = 0
+    with pytest.raises(DeadlineExceeded, match="has passed"):
+        async for event in engine.submit(request(2, 200, deadline_s=1000)):
+            if isinstance(event, StepEvent):
+                steps = event.step
+                clock["now"] = 2000.0
+    assert 0 < steps < 200
+
+
+async def test_a_caller_fills_its_share_and_others_still_get_in(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion, max_queue_s=1.0, caller_share=1e-4)
+    greedy = replace(request(1, 200), caller="greedy")
+    async with aclosing(engine.submit(greedy)) as events:
+        await anext(events)
+        with pytest.raises(Busy, match="your requests") as refused:
+            await paint(engine, replace(request(2, 200), caller="greedy"))
+        assert refused.value.retry_after_s >= 1
+        assert (await paint(engine, replace(request(2, 2), caller="modest"))).images
+
+
+async def test_waiting_requests_start_by_class_then_by_size(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion, max_running=1)
+    first = asyncio.create_task(paint(engine, request(0, 60)))
+    while engine.stats()["running"] == 0:
+        await asyncio.sleep(0)
+    finished: list[str] = []
+
+    async def watch(name: str, wanted: ImageRequest) -> None:
+        await paint(engine, replace(wanted, request_id=name))
+        finished.append(name)
+
+    await asyncio.gather(
+        watch("batch", request(1, 2, priority="batch")),
+        watch("long", request(2, 20)),
+        watch("short", request(3, 3)),
+    )
+    await first
+    assert finished == ["short", "long", "batch"]
+
+
+async def test_a_prompt_is_encoded_once(tiny_stable_diffusion, open_engine) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    first = await paint(engine, request(1))
+    assert engine.stats().get("text_cache_hits", 0) == 0
+    second = await paint(engine, replace(request(1), request_id="again"))
+    assert engine.stats()["text_cache_hits"] == 1
+    assert second.images[0].tobytes() == first.images[0].tobytes()
+    await paint(engine, replace(request(1), prompt="a blue mug", request_id="other words"))
+    await paint(engine, replace(request(1), negative_prompt="red", request_id="other negative"))
+    assert engine.stats()["text_cache_hits"] == 1
+
+
+async def test_previews_come_when_asked_for_and_show_the_picture_under_way(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    events = await events_of(engine, replace(request(1, 6), preview_every=2))
+    steps = [event for event in events if isinstance(event, StepEvent)]
+    assert [event.preview is not None for event in steps] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert steps[1].preview.size == (256, 256)
+    plain = await events_of(engine, replace(request(1, 6), request_id="plain"))
+    assert all(event.preview is None for event in plain if isinstance(event, StepEvent))
+    assert plain[-1].result.images[0].tobytes() == events[-1].result.images[0].tobytes()
+
+
+async def test_a_wedged_forward_turns_health_red_and_the_rest_green_again(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    from engine import coalescer
+
+    monkeypatch.setattr(coalescer, "_WEDGED_FLOOR_S", 0.05)
+    engine = await open_engine(tiny_stable_diffusion)
+    await paint(engine, request(1, 8))
+    entered, leave = threading.Event(), threading.Event()
+
+    def wedge(sample) -> None:
+        entered.set()
+        leave.wait(60)
+
+    with monkeypatch.context() as patch:
+        Breaking(patch, wedge)
+        stuck = asyncio.create_task(paint(engine, request(2, 1)))
+        await asyncio.to_thread(entered.wait, 60)
+        while engine.health().ok:
+            await asyncio.sleep(0.01)
+        assert "denoise" in engine.health().reason
+        leave.set()
+        await stuck
+    assert engine.health().ok
+
+
+async def test_an_exclusive_model_lets_one_run_finish_before_the_next(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+    engine._worker._painter._loaded.exclusive = True
+    order: list[str] = []
+
+    async def watch(name: str, wanted: ImageRequest) -> None:
+        async for event in engine.submit(replace(wanted, request_id=name)):
+            if isinstance(event, StepEvent):
+                order.append(name)
+
+    await asyncio.gather(watch("a", request(1, 5)), watch("b", request(2, 5)))
+    assert order in (["a"] * 5 + ["b"] * 5, ["b"] * 5 + ["a"] * 5)
+
+
+async def test_measured_costs_are_kept_and_used_at_the_next_start(
+    tiny_stable_diffusion, open_engine, tmp_path, monkeypatch
+) -> None:
+    from engine import calibrate
+
+    file = tmp_path / "costs.json"
+    await (await open_engine(tiny_stable_diffusion, cost_file=file)).load()
+    assert '"1":' in file.read_text()
+    monkeypatch.setattr(calibrate, "_measure", lambda *args: pytest.fail("measured again"))
+    await (await open_engine(tiny_stable_diffusion, cost_file=file)).load()
+    monkeypatch.undo()
+    file.write_text("{broken")
+    await (await open_engine(tiny_stable_diffusion, cost_file=file)).load()
+    assert '"1":' in file.read_text()
