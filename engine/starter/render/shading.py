@@ -57,8 +57,8 @@ def shade(geometry: Geometry, look: Look, supersampling: int = 2) -> Tensor:
     radiance = torch.where(painted[..., None], special, radiance)
     flame = _named(g, "flame")[..., None]
     radiance = torch.where(flame, albedo * (1.5 - 0.5 * fresnel), radiance)
-    lens = _named(g, "lens") | _named(g, "gem")
-    radiance = torch.where(lens[..., None], radiance + _softbox(g) * 0.6, radiance)
+    lens = _named(g, "lens")[..., None]
+    radiance = torch.where(lens, radiance + 0.06 * _environment(g)[..., None], radiance)
     gem = _named(g, "gem")[..., None]
     radiance = torch.where(gem, albedo * (0.45 + 0.7 * _environment(g)[..., None]), radiance)
     picture = ground * (1 - geometry.shadow)[..., None]
@@ -217,7 +217,7 @@ def _glass(g: Geometry, albedo: Tensor, diffuse: Tensor, fresnel: Tensor, ground
     """Tinted glass: the backdrop through it, deeper at the edges, with a bright reflection."""
     tint = 0.16 + 0.84 * albedo / albedo.amax(dim=-1, keepdim=True).clamp(min=0.08)
     tint = tint * (0.35 + 0.65 * albedo.amax(dim=-1, keepdim=True) ** 0.5)
-    through = ground * tint ** (0.75 + 1.6 * fresnel) * (0.8 + 0.2 * g.key[..., None])
+    through = ground * tint ** (1.2 + 1.6 * fresnel) * (0.8 + 0.2 * g.key[..., None])
     through = through * (1 - 0.6 * fresnel**1.5) + 0.1 * albedo * diffuse
     return through + 0.55 * _softbox(g) + 0.6 * (_half_way(g) ** 120 * g.key)[..., None]
 
@@ -255,7 +255,8 @@ def _strip(g: Geometry, reflected: Tensor) -> Tensor:
     up = g.view.new_tensor([0.0, 1.0, 0.0])
     right = functional.normalize(torch.linalg.cross(up, g.view), dim=0)
     across, high = reflected @ right, reflected[..., 1]
-    beside = torch.sigmoid((0.11 - (across + 0.62).abs()) * 45)
+    # No flat face of any view mirrors just this direction: it would be all white.
+    beside = torch.sigmoid((0.07 - (across + 0.44).abs()) * 60)
     return beside * torch.sigmoid((high + 0.62) * 12) * torch.sigmoid((0.62 - high) * 12)
 
 
