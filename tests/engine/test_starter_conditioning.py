@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import (
+    StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline,
+    UNet2DConditionModel,
+)
+from PIL import Image
 
+from engine.starter import WEIGHTS
 from engine.starter.autoencoder import StarterAutoencoder
 from engine.starter.conditioning import (
     for_editing,
@@ -17,6 +23,7 @@ from engine.starter.conditioning import (
     save_conditioning,
     split_denoiser,
 )
+from engine.starter.evaluate import load_pipeline
 from engine.starter.latents import Encoded
 from engine.starter.render.dataset import draw_items, render
 from engine.starter.tasks import TASKS, Conditions
@@ -137,3 +144,22 @@ def test_what_is_to_be_filled_in_is_hidden_from_the_denoiser(tmp_path: Path) -> 
     assert whole
     gray = autoencoder.encode(torch.zeros(1, 3, 64, 64)).latents[0]
     assert all(torch.allclose(given, gray, atol=1e-5) for given in whole)
+
+
+@pytest.mark.weights
+def test_stock_pipelines_run_the_views_of_the_shipped_denoiser() -> None:
+    pipeline = load_pipeline(WEIGHTS)
+    width = pipeline.unet.conv_in.weight.shape[0]
+    silent = torch.zeros(width, 5, 3, 3)
+    mask = {"mask_image": Image.new("L", (64, 64)), "height": 64, "width": 64}
+    views = {
+        StableDiffusionInpaintPipeline: (for_inpainting, mask),
+        StableDiffusionInstructPix2PixPipeline: (for_editing, {"image_guidance_scale": 1.2}),
+    }
+    for stock, (view, arguments) in views.items():
+        parts = {**pipeline.components, "unet": view(pipeline.unet, silent)}
+        other = stock(**parts, requires_safety_checker=False)
+        other.set_progress_bar_config(disable=True)
+        source = Image.new("RGB", (64, 64), "red")
+        made = other("a teal mug", image=source, num_inference_steps=2, **arguments).images[0]
+        assert made.size == (64, 64)

@@ -154,8 +154,10 @@ def test_a_thing_it_does_not_know_is_left_as_it_is_and_said() -> None:
 
 @pytest.mark.parametrize("prompt", ["", " ", "\x00\u202e", "a" * 5000, "🙂 mug", "DROP TABLE mug;"])
 def test_strange_input_is_read_without_harm(prompt: str) -> None:
-    parse(prompt)
-    complete(prompt)
+    for known in (shipped(), FULL):
+        assert parse(prompt, known).domain in ("product", "avatar", "unknown")
+        caption, warnings = complete(prompt, known)
+        assert isinstance(caption, str) and all(warnings)
 
 
 def test_the_judges_pairs_are_never_trained_and_are_five_percent() -> None:
