@@ -24,6 +24,7 @@ from engine.starter.training import (
     Pixels,
     Progress,
     every,
+    fastest_device,
     load_checkpoint,
     load_pictures,
     save_checkpoint,
@@ -120,7 +121,7 @@ def _augmented(x: Tensor) -> Tensor:
         small = int(torch.randint(int(side * 0.6), int(side * 0.95), ()))
         x = functional.interpolate(x, size=(small, small), mode="area")
         x = functional.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
-    return x + torch.rand(()) * 0.08 * torch.randn_like(x)
+    return x + float(torch.rand(())) * 0.08 * torch.randn_like(x)
 
 
 def train(data: Path, work: Path, out: Path, minutes: float) -> None:
@@ -130,7 +131,8 @@ def train(data: Path, work: Path, out: Path, minutes: float) -> None:
     others, other_items = load_pictures(data / "test.npy")
     cut = len(others) * 2 // 3
     x = torch.cat([small_pictures(pictures, SIDE), small_pictures(others[:cut], SIDE)])
-    model = Judge(FULL)
+    device = fastest_device()
+    model = Judge(FULL).to(device)
     y = labels_of([*items, *other_items[:cut]], model.values)
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.02)
     path = work / "judge.pt"
@@ -146,12 +148,13 @@ def train(data: Path, work: Path, out: Path, minutes: float) -> None:
         for group in optimizer.param_groups:
             group["lr"] = PEAK_RATE * budget.rate()
         chosen = torch.randint(len(x), (BATCH,))
-        logits = model(_augmented(x[chosen].float() / 127.5 - 1))
+        logits = model(_augmented(x[chosen].to(device).float() / 127.5 - 1))
+        truth = y[chosen].to(device)
         losses = [
             _HEAVY.get(name, 1.0)
-            * functional.cross_entropy(logits[name], y[chosen, i], ignore_index=-100)
+            * functional.cross_entropy(logits[name], truth[:, i], ignore_index=-100)
             for i, name in enumerate(model.values)
-            if (y[chosen, i] >= 0).any()
+            if (truth[:, i] >= 0).any()
         ]
         loss = torch.stack(losses).mean()
         optimizer.zero_grad(set_to_none=True)
@@ -171,7 +174,7 @@ def train(data: Path, work: Path, out: Path, minutes: float) -> None:
                 },
             )
     progress.close()
-    save_judge(model.eval(), out)
+    save_judge(model.cpu().eval(), out)
     print(json.dumps(accuracy(model, to_tensor(others[cut:]), other_items[cut:])))
 
 

@@ -31,6 +31,7 @@ from engine.starter.training import (
     Progress,
     Team,
     every,
+    fastest_device,
     load_checkpoint,
     run_team,
     save_checkpoint,
@@ -141,7 +142,7 @@ class _Batches:
 
 def train(run: Run, team: Team) -> None:
     """Train until the budget is used; resume from the last checkpoint."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = fastest_device()
     torch.manual_seed(0)
     model = build_denoiser().to(device).to(memory_format=torch.channels_last)
     state = _initial_state(run, model)

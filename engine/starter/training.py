@@ -165,6 +165,11 @@ def run_team(size: int, work: Callable[..., None], *args: Any) -> None:
         )
 
 
+def fastest_device() -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def worker_count() -> int:
     """Return how many workers suit this machine: one a core, one alone where there is a GPU."""
     return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
