@@ -45,6 +45,8 @@ class Repeats:
         """Return what names this call, or None if every such call is new."""
         if getattr(checked, "seed", None) is None or not hasattr(checked, "fresh"):
             return None
+        if getattr(checked, "model", None) is not None:
+            return None  # the revision below is the default model's
         said = {
             "tool": tool.name,
             "arguments": checked.model_dump(mode="json", exclude={"fresh"}),

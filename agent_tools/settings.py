@@ -48,6 +48,16 @@ class Settings(BaseModel):
     model: str = Field(
         default="starter", description="'starter', a diffusers folder, or a hub id (id@revision)."
     )
+    models: tuple[str, ...] = Field(
+        default=(),
+        description="Further models, comma-separated, that calls may name; loaded on demand.",
+    )
+    memory_gb: float = Field(
+        default=16,
+        gt=0,
+        description="What the weights of all loaded models may take together; the least recently "
+        "used model leaves.",
+    )
     device: str | None = Field(default=None, description="'cpu', 'cuda', ...; chosen if unset.")
     threads: int | None = Field(
         default=None, ge=1, le=256, description="CPU threads; sized from the CPU quota if unset."
@@ -122,7 +132,8 @@ class Settings(BaseModel):
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
     token: SecretStr | None = Field(default=None, description="Bearer token of the HTTP server.")
     kb: str | None = Field(
-        default=None, description="Default knowledge base: folder:PATH or s3://bucket/prefix."
+        default=None,
+        description="Default knowledge base: folder:PATH, s3://bucket/prefix, or another kind.",
     )
     s3_endpoint: str | None = Field(default=None, description="S3 endpoint for other stores.")
     kb_public: bool = Field(
@@ -148,7 +159,7 @@ class Settings(BaseModel):
     max_upload_mb: float = Field(default=20, gt=0, le=200, description="Largest picture taken in.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("accept_license", mode="before")
+    @field_validator("accept_license", "models", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (

@@ -7,6 +7,7 @@ serve them.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from agent_tools.knowledge import Knowledge
     from agent_tools.personas import PersonaStore
     from agent_tools.settings import Settings
-    from engine.engine import Engine
+    from engine.engine import Engine, LocalEngine
 
 _SHOWN_PROBLEMS = 10
 
@@ -138,19 +139,32 @@ def open_engine(settings: Settings) -> Engine:
             model=settings.engine_model,
             extras=settings.engine_extras,
         )
+    if not settings.models:
+        return _local_engine(settings, settings.model, None)
+    from engine.pool import ModelPool
+
+    return ModelPool(
+        (settings.model, *settings.models),
+        int(settings.memory_gb * 1e9),
+        lambda model, turn: _local_engine(settings, model, turn),
+    )
+
+
+def _local_engine(settings: Settings, model: str, turn: threading.Lock | None) -> LocalEngine:
     from agent_tools.settings import cost_file
     from engine.engine import LocalEngine
     from engine.options import ModelOptions
 
     return LocalEngine(
-        settings.model,
+        model,
         max_queue_s=settings.max_queue_s,
         device=settings.device,
         threads=settings.threads,
         accept_license=settings.accept_license,
         cost_file=cost_file(),
-        controlnet=settings.controlnet,
-        upscaler=settings.upscaler,
+        # They belong to the default model.
+        controlnet=settings.controlnet if model == settings.model else None,
+        upscaler=settings.upscaler if model == settings.model else None,
         options=ModelOptions(
             precision=settings.precision,
             quantization=settings.quantization,
@@ -159,6 +173,7 @@ def open_engine(settings: Settings) -> Engine:
             compile=settings.compile,
             backend=settings.backend,
         ),
+        turn=turn,
     )
 
 

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import itertools
 import logging
-import statistics
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from engine.collate import Arguments, Digests, NotJoinable, join, signature, split
+from engine.collate import NotJoinable, join, signature, split
 from engine.cost import CostCurve
 from engine.errors import EngineClosed, EngineError, GenerationFailed
 from engine.jobs import Job
 from engine.memory import is_out_of_memory
+from engine.parking import Parked, Run
+from engine.pulse import Pulse
 from engine.scheduler import Call, RowCaps, Scheduler
 from engine.stats import EngineStats, Health
 
@@ -31,57 +30,6 @@ logger = logging.getLogger(__name__)
 # A run that is busy with Python does not hold the others up for longer than this.
 _PATIENCE_SHARE = 0.1
 _PATIENCE_S = (0.002, 0.025)
-_WEDGED_FACTOR = 10.0
-_WEDGED_FLOOR_S = 5.0
-_WEDGED_UNKNOWN_S = 600.0
-
-
-@dataclass(slots=True)
-class Run:
-    """One pipeline call.
-
-    Attributes:
-        job: what it belongs to.
-        shareable: whether its forwards may be joined with others.
-        exclusive: whether no other run may compute between its first forward and its end.
-        steps: denoising steps it will make, as far as known.
-        done_steps: those it has made.
-        forwards: denoiser forwards it has made.
-        shared_forwards: those of them that were joined with other runs'.
-        busy_s: computing time it cost; a joined forward counts by its rows.
-    """
-
-    job: Job
-    shareable: bool = True
-    exclusive: bool = False
-    steps: int = 1
-    done_steps: int = 0
-    forwards: int = 0
-    shared_forwards: int = 0
-    busy_s: float = 0.0
-    run_id: int = 0
-    digests: Digests = field(default_factory=Digests)
-
-    def forwards_left(self) -> float:
-        """Estimate the denoiser forwards still to come, the next one included."""
-        per_step = max(1.0, self.forwards / max(self.done_steps, 1))
-        return max(1.0, (self.steps - self.done_steps) * per_step)
-
-
-@dataclass(slots=True)
-class _Parked:
-    """A call that a run waits for."""
-
-    call: Call
-    run: Run
-    kind: str
-    compute: Callable[[], Any] | None = None
-    module: Any = None
-    shape: Hashable = None
-    arguments: Arguments = ((), {})
-    ready: threading.Event = field(default_factory=threading.Event)
-    output: Any = None
-    error: BaseException | None = None
 
 
 class Coalescer:
@@ -120,15 +68,14 @@ class Coalescer:
         self._recover = recover
         self._changed = threading.Condition()
         self._scheduler = Scheduler(self._row_caps)
-        self._parked: dict[int, _Parked] = {}
+        self._parked: dict[int, Parked] = {}
         self._runs: dict[int, Run] = {}
         self._numbers = itertools.count(1)
         self._replaced: dict[int, Callable[..., Any]] = {}
         self._poked = False
         self._closed = False
         self._failed: EngineError | None = None
-        self._busy: tuple[str, float] | None = None
-        self._recent: dict[str, deque[float]] = {}
+        self._pulse = Pulse()
 
     # --- called by the threads of runs ---
 
@@ -165,7 +112,7 @@ class Coalescer:
             logger.debug("a forward of %s runs alone: %s", type(module).__name__, reason)
         cost = self.curves[shape].seconds(rows) if shape in self.curves else 0.0
         remaining = cost * run.forwards_left() if cost else run.job.remaining_s
-        parked = _Parked(
+        parked = Parked(
             self._call(run, key, rows, remaining),
             run,
             "denoise",
@@ -192,7 +139,7 @@ class Coalescer:
         # These come once a run and are short beside its steps: what they unlock can share the next
         # forward, or is the finished picture.
         remaining = run.job.remaining_s if kind == "enlarge" else 0.0
-        return self._wait(_Parked(self._call(run, None, 1, remaining), run, kind, compute=compute))
+        return self._wait(Parked(self._call(run, None, 1, remaining), run, kind, compute=compute))
 
     def drop(self, job: Job) -> None:
         """Wake the runs of a cancelled job that wait here; they raise what its checkpoint says."""
@@ -226,23 +173,8 @@ class Coalescer:
 
     def health(self) -> Health:
         """Say whether the computing thread makes progress. Never waits."""
-        busy, failed = self._busy, self._failed
-        if failed is not None:
-            return Health(False, str(failed))
-        if busy is not None:
-            kind, since = busy
-            elapsed = time.monotonic() - since
-            recent = self._recent.get(kind)
-            limit = _WEDGED_UNKNOWN_S
-            if recent is not None and len(recent) >= 3:
-                limit = max(_WEDGED_FLOOR_S, _WEDGED_FACTOR * statistics.median(recent))
-            if elapsed > limit:
-                return Health(
-                    False,
-                    f"One {kind} call has been computing for {elapsed:.0f} s; "
-                    f"{limit:.0f} s is the limit.",
-                )
-        return Health(True, "")
+        failed = self._failed
+        return self._pulse.health() if failed is None else Health(False, str(failed))
 
     def synchronize(self) -> None:
         """Wait for the device, so that times are true and errors come where they belong."""
@@ -269,7 +201,7 @@ class Coalescer:
             self._fail(error)
             raise
 
-    def _next_group(self) -> list[_Parked] | None:
+    def _next_group(self) -> list[Parked] | None:
         """Wait for work and choose; empty = look for jobs to start again."""
         self._start_jobs()
         waiting_since: float | None = None
@@ -298,11 +230,10 @@ class Coalescer:
                 return group
 
     def _patience(self) -> float:
-        recent = self._recent.get("denoise")
-        usual = statistics.median(recent) if recent else 0.0
+        usual = self._pulse.usual_s("denoise")
         return min(max(_PATIENCE_S[0], _PATIENCE_SHARE * usual), _PATIENCE_S[1])
 
-    def _compute_group(self, group: list[_Parked]) -> None:
+    def _compute_group(self, group: list[Parked]) -> None:
         """Compute calls of one key; whatever happens, each gets its output or its error."""
         alive = []
         for parked in group:
@@ -329,7 +260,7 @@ class Coalescer:
         for parked in alive:
             parked.ready.set()
 
-    def _parts(self, group: list[_Parked], error: Exception) -> list[list[_Parked]]:
+    def _parts(self, group: list[Parked], error: Exception) -> list[list[Parked]]:
         """Split a failed group."""
         if not is_out_of_memory(error):
             return [[parked] for parked in group]
@@ -341,7 +272,7 @@ class Coalescer:
         middle = len(group) // 2
         return [group[:middle], group[middle:]]
 
-    def _compute_last(self, parked: _Parked, error: Exception) -> None:
+    def _compute_last(self, parked: Parked, error: Exception) -> None:
         """A call failed by itself: make room and try again, or hand the error to its run."""
         attempt = 0
         while is_out_of_memory(error):
@@ -356,31 +287,27 @@ class Coalescer:
                 error = again
         parked.error = error
 
-    def _compute(self, group: list[_Parked]) -> None:
+    def _compute(self, group: list[Parked]) -> None:
         kind = group[0].kind
         started = time.monotonic()
-        self._busy = (kind, started)
         # Also repairs the count for threads to come: runs set theirs to one.
         torch.set_num_threads(self.threads)
-        try:
-            with self._turn, torch.inference_mode():
-                self._prepare(kind)
-                if group[0].compute is not None:
-                    group[0].output = group[0].compute()
-                else:
-                    calls = [parked.arguments for parked in group]
-                    args, kwargs = join(calls)
-                    outputs = split(self.network(group[0].module)(*args, **kwargs), calls)
-                    for parked, output in zip(group, outputs, strict=True):
-                        parked.output = output
-                self.synchronize()
-        finally:
-            self._busy = None
+        with self._turn, self._pulse.computing(kind), torch.inference_mode():
+            self._prepare(kind)
+            if group[0].compute is not None:
+                group[0].output = group[0].compute()
+            else:
+                calls = [parked.arguments for parked in group]
+                args, kwargs = join(calls)
+                outputs = split(self.network(group[0].module)(*args, **kwargs), calls)
+                for parked, output in zip(group, outputs, strict=True):
+                    parked.output = output
+            self.synchronize()
         self._account(group, kind, time.monotonic() - started)
 
-    def _account(self, group: list[_Parked], kind: str, seconds: float) -> None:
+    def _account(self, group: list[Parked], kind: str, seconds: float) -> None:
         rows = sum(parked.call.rows for parked in group)
-        self._recent.setdefault(kind, deque(maxlen=64)).append(seconds)
+        self._pulse.took(kind, seconds)
         self.stats.computed(kind, len(group), rows, seconds)
         for parked in group:
             parked.run.busy_s += seconds * parked.call.rows / rows
@@ -409,7 +336,7 @@ class Coalescer:
             run.job.priority,
         )
 
-    def _wait(self, parked: _Parked) -> Any:
+    def _wait(self, parked: Parked) -> Any:
         with self._changed:
             parked.run.job.checkpoint()
             if self._failed is not None:
@@ -423,7 +350,7 @@ class Coalescer:
         parked.run.job.checkpoint()
         return parked.output
 
-    def _take_out(self, parked: _Parked) -> None:
+    def _take_out(self, parked: Parked) -> None:
         self._scheduler.remove(parked.call.call_id)
         self._parked.pop(parked.call.call_id, None)
 

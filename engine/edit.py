@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from engine.errors import InvalidRequest
 from engine.families import MIN_SIDE
@@ -44,6 +44,30 @@ def flatten(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         warning = "The source's transparent parts were put on white."
         return white.convert("RGB"), () if opaque else (warning,)
     return image.convert("RGB"), ()
+
+
+def resized(
+    source: Image.Image, width: int | None, height: int | None
+) -> tuple[Image.Image, tuple[str, ...]]:
+    """Scale and center-crop a source to the size asked for; say if its proportions changed.
+
+    Args:
+        source: the picture.
+        width: pixels; in the source's proportions if None.
+        height: likewise.
+    """
+    if width is None and height is None:
+        return source, ()
+    if width is None:
+        width = max(1, round(source.width * (height or 1) / source.height))
+    if height is None:
+        height = max(1, round(source.height * width / source.width))
+    if (width, height) == source.size:
+        return source, ()
+    warnings: tuple[str, ...] = ()
+    if abs(source.width * height - source.height * width) > max(source.size) + max(width, height):
+        warnings = ("The source was cropped to the proportions asked for.",)
+    return ImageOps.fit(source, (width, height), Image.Resampling.LANCZOS), warnings
 
 
 def check_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:

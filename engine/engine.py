@@ -57,6 +57,9 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Cancel everything, free the model. Idempotent."""
 
+    def health(self) -> Health:
+        """Say whether it makes progress. Never waits on the engine."""
+
 
 class LocalEngine:
     """Paint with a diffusers model in this process; requests share its forwards.

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # How far the proportions of a sketch may be from those of the picture it belongs to.
 _SKETCH_TOLERANCE = 0.02
+# A very long sketch is not painted thinner than this, pixels.
+_MIN_SKETCHED_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def _painting_plan(
     if request.image is None:
         size, more = _canvas(request, spec)
         return Plan(size, params, way, warnings=warnings + more)
-    from engine.edit import check_mask, edit_area, extended, extension_area, flatten
+    from engine.edit import check_mask, edit_area, extended, extension_area, flatten, resized
 
     source, more = flatten(request.image)
     warnings += more
@@ -140,7 +142,7 @@ def _painting_plan(
             )
         area = edit_area(source.size, mask, spec)
     else:
-        source, more = _resized(source, request.width, request.height)
+        source, more = resized(source, request.width, request.height)
         warnings += more
         area = edit_area(source.size, None, spec)
     if area.scaled[0] < area.box[2] - area.box[0]:
@@ -240,28 +242,9 @@ def _size_of_sketch(sketch: Image.Image, spec: ModelSpec) -> tuple[int, int]:
     """Return the model's own area in the proportions of a sketch, on the model's grid."""
     scale = spec.size / math.sqrt(sketch.width * sketch.height)
     multiple = spec.family.multiple
+    lowest = math.ceil(_MIN_SKETCHED_SIDE / multiple) * multiple
     width, height = (
-        min(MAX_SIDE, max(multiple, round(side * scale / multiple) * multiple))
+        min(MAX_SIDE, max(lowest, round(side * scale / multiple) * multiple))
         for side in sketch.size
     )
     return (spec.size, spec.size) if spec.fixed_size else (width, height)
-
-
-def _resized(
-    source: Image.Image, width: int | None, height: int | None
-) -> tuple[Image.Image, tuple[str, ...]]:
-    """Scale and center-crop an image-to-image source to the size asked for."""
-    if width is None and height is None:
-        return source, ()
-    from PIL import Image, ImageOps
-
-    if width is None:
-        width = max(1, round(source.width * (height or 1) / source.height))
-    if height is None:
-        height = max(1, round(source.height * width / source.width))
-    if (width, height) == source.size:
-        return source, ()
-    warnings: tuple[str, ...] = ()
-    if abs(source.width * height - source.height * width) > max(source.size) + max(width, height):
-        warnings = ("The source was cropped to the proportions asked for.",)
-    return ImageOps.fit(source, (width, height), Image.Resampling.LANCZOS), warnings

@@ -29,6 +29,7 @@ from engine.errors import (
 )
 from engine.request import Done, ImageEvent, ImageRequest
 from engine.sources import known_revision
+from engine.stats import Health
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -193,6 +194,10 @@ class RayEngine:
                 events.cancel()
             self._running.pop(request_id, None)
             self._cancelled.pop(request_id, None)
+
+    def health(self) -> Health:
+        """Say that it is well: Ray watches over its replicas itself."""
+        return Health(True, "")
 
     async def cancel(self, request_id: str) -> bool:
         """Stop a request within one denoising step; return whether it was known.

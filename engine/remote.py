@@ -27,6 +27,7 @@ from engine.remote_keys import Extras, RemoteKeys
 from engine.remote_painting import RemoteJob, RemotePainting
 from engine.remote_plan import check_remote_request, make_remote_plan
 from engine.request import Done, ImageEvent, ImageRequest, ImageResult, Queued
+from engine.stats import Health
 
 logger = logging.getLogger(__name__)
 _MAX_UNDER_WAY = 256
@@ -123,6 +124,11 @@ class RemoteEngine:
             EngineError: if the request is wrong or cannot be served.
         """
         check_remote_request(request)
+        if request.model not in (None, self.model):
+            raise ModelNotLoaded(
+                f"There is no model '{str(request.model)[:80]}' here.",
+                hint=f"This engine paints with {self.model}.",
+            )
         job = self._take(request)
         try:
             yield Queued(request.request_id, 0, 0.0)
@@ -134,6 +140,10 @@ class RemoteEngine:
                     return
         finally:
             await self._leave(job)
+
+    def health(self) -> Health:
+        """Say that it is well: how the other server is, only its answers tell."""
+        return Health(True, "")
 
     async def cancel(self, request_id: str) -> bool:
         """Stop a request; return, once its connections are closed, whether it was known.

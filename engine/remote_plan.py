@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.checks import check_request
 from engine.errors import GenerationFailed, InvalidRequest, UnsupportedMode
-from engine.families import MAX_SIDE, Family
+from engine.families import Family
 from engine.registry import ModelSpec
 from engine.request import ImageRequest
 
@@ -97,7 +97,7 @@ def make_remote_plan(request: ImageRequest) -> RemotePlan:
     Raises:
         InvalidRequest: if the request contradicts itself.
     """
-    from engine.edit import extended, flatten
+    from engine.edit import extended, flatten, resized
 
     references = tuple(flatten(picture)[0] for picture in request.references)
     if request.image is None:
@@ -109,7 +109,7 @@ def make_remote_plan(request: ImageRequest) -> RemotePlan:
     if request.extend is not None:
         source, mask = extended(source, request.extend, mask)
     elif mask is None:
-        source, more = _resized(source, request.width, request.height)
+        source, more = resized(source, request.width, request.height)
         warnings += more
     area = _area(source.size, mask)
     if area.scaled[0] < area.box[2] - area.box[0]:
@@ -148,27 +148,6 @@ def _checked_mask(request: ImageRequest, source: Image.Image) -> Image.Image | N
             hint="Leave width and height unset.",
         )
     return None if request.mask is None else check_mask(request.mask, source.size)
-
-
-def _resized(
-    source: Image.Image, width: int | None, height: int | None
-) -> tuple[Image.Image, tuple[str, ...]]:
-    """Scale a source to the size asked for, its middle if the proportions differ."""
-    from PIL import Image, ImageOps
-
-    width = width or (source.width if height is None else _share(source.width, height, source))
-    height = height or _share(source.height, width, source)
-    if (width, height) == source.size:
-        return source, ()
-    fitted = ImageOps.fit(source, (width, height), Image.Resampling.LANCZOS)
-    cropped = _differ((width, height), source.size)
-    return fitted, ("The source was cropped to the proportions asked for.",) if cropped else ()
-
-
-def _share(side: int, given: int, source: Image.Image) -> int:
-    """Return `side` scaled as the other side of the source is scaled to become `given`."""
-    other = source.height if side == source.width else source.width
-    return max(1, min(MAX_SIDE, round(side * given / other)))
 
 
 def _area(size: tuple[int, int], mask: Image.Image | None) -> EditArea:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine.coalescer import Coalescer, Run
+from engine.coalescer import Coalescer
+from engine.parking import Run
 
 if TYPE_CHECKING:
     from engine.calls import PipelineCall

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -69,7 +70,7 @@ class Message:
 
 
 class Collection:
-    """Keep the records of one collection. Processes may share it; nothing stays open.
+    """Keep the records of one collection. Processes and threads may share it.
 
     Args:
         root: the folder of all collections.
@@ -87,6 +88,15 @@ class Collection:
         self._folder = root / name
         self._database = self._folder / "collection.sqlite"
         self._clock = clock
+        self._lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Close what writing opened; the next write opens it again."""
+        with self._lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
 
     @property
     def exists(self) -> bool:
@@ -99,26 +109,28 @@ class Collection:
         Raises:
             TargetUnavailable: if the disk does not take it.
         """
-        with self._as_unavailable():
-            for key, (data, _) in image_files(record, image).items():
+        files = image_files(record, image)
+        # Files come and go inside the transaction, so that a deletion elsewhere cannot take those
+        # of a record that is being put.
+        with self._as_unavailable(), self._transaction() as connection:
+            for key, (data, _) in files.items():
                 write_durably(self._folder / key, data)
-            with self._transaction() as connection:
-                there = connection.execute(
-                    "SELECT record_id FROM records WHERE sha256 = ?", (record.sha256,)
-                ).fetchone()
-                if there is None or there["record_id"] != record.record_id:
-                    connection.execute(
-                        "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)",
-                        (
-                            picture_name(record.sha256),
-                            record.sha256,
-                            record.record_id,
-                            record.to_json(),
-                            self._clock(),
-                        ),
-                    )
-                if notice:
-                    self._owe(connection, "changed", record.sha256, record.to_json())
+            there = connection.execute(
+                "SELECT record_id FROM records WHERE sha256 = ?", (record.sha256,)
+            ).fetchone()
+            if there is None or there["record_id"] != record.record_id:
+                connection.execute(
+                    "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)",
+                    (
+                        picture_name(record.sha256),
+                        record.sha256,
+                        record.record_id,
+                        record.to_json(),
+                        self._clock(),
+                    ),
+                )
+            if notice:
+                self._owe(connection, "changed", record.sha256, record.to_json())
 
     def delete(self, sha256: str, *, notice: bool = False) -> None:
         """Remove a picture and its record, and owe a notice if it was there and one is wanted.
@@ -128,13 +140,12 @@ class Collection:
         """
         if not self.exists:
             return
-        with self._as_unavailable():
-            with self._transaction() as connection:
-                there = connection.execute(
-                    "DELETE FROM records WHERE sha256 = ? RETURNING record", (sha256,)
-                ).fetchone()
-                if notice and there is not None:
-                    self._owe(connection, "deleted", sha256, there["record"])
+        with self._as_unavailable(), self._transaction() as connection:
+            there = connection.execute(
+                "DELETE FROM records WHERE sha256 = ? RETURNING record", (sha256,)
+            ).fetchone()
+            if notice and there is not None:
+                self._owe(connection, "deleted", sha256, there["record"])
             for path in self._folder.glob(f"{image_prefix(sha256)}.*"):
                 path.unlink(missing_ok=True)
 
@@ -223,33 +234,34 @@ class Collection:
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         if not self.exists:
             return []
-        with self._as_unavailable(), self._connection() as connection:
+        with self._as_unavailable(), closing(_connect(self._database)) as connection:
             return connection.execute(query, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._connection() as connection:
+        with self._lock:
+            # Opening one for each write would cost ten times what the write does.
+            connection = self._writer = self._writer or self._open()
             connection.execute("BEGIN IMMEDIATE")
             try:
-                for table in _TABLES:
-                    connection.execute(table)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._database, timeout=_BUSY_S, isolation_level=None)
+    def _open(self) -> sqlite3.Connection:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        connection = _connect(self._database)
         try:
-            connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            yield connection
-        finally:
+            for table in _TABLES:
+                connection.execute(table)
+        except BaseException:
             connection.close()
+            raise
+        return connection
 
     @contextmanager
     def _as_unavailable(self) -> Iterator[None]:
@@ -260,6 +272,14 @@ class Collection:
                 f"The collection '{self.name}' cannot be used ({type(error).__name__}).",
                 hint="Check the disk and the data directory's permissions, then export again.",
             ) from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
 def picture_name(sha256: str) -> str:

@@ -61,7 +61,10 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
         if warm_up.error_code:
             body["code"] = warm_up.error_code
         if warm_up.state == "ready":
-            return JSONResponse(body)
+            health = studio.engine.health()
+            if health.ok:
+                return JSONResponse(body)
+            body = {"status": "unhealthy", "code": "engine", "reason": health.reason}
         return JSONResponse(body, status_code=503, headers={"Retry-After": "2"})
 
     @asynccontextmanager
@@ -122,6 +125,9 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         ws="none",
+        # The same parser and loop everywhere: the limit below is one of h11's.
+        http="h11",
+        loop="asyncio",
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=64 * 1024,
     )

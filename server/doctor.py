@@ -271,5 +271,5 @@ def _knowledge_base(settings: Settings) -> Check:
         "knowledge base",
         "fail",
         f"'{target}' is no target",
-        "Set kb to folder:PATH or s3://bucket/prefix.",
+        "Set kb to folder:PATH, s3://bucket/prefix or another of docs/kb.",
     )

@@ -97,6 +97,11 @@ class EditImageArguments(Arguments):
         le=30,
         description="How closely to follow the words; the model's default if left out.",
     )
+    model: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Which of the server's models paints; its default if left out.",
+    )
     fresh: Fresh = False
 
 
@@ -155,6 +160,7 @@ class EditImage(Tool):
             prompt=prompt,
             negative_prompt=asked.negative_prompt,
             seeds=seeds_from(asked.seed, 1),
+            model=asked.model,
             params=params,
             image=pictures.source,
             mask=pictures.mask,

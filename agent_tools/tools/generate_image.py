@@ -85,6 +85,11 @@ class GenerateImageArguments(Arguments):
         default=None,
         description="Paint, then enlarge by this factor and add detail, in one go.",
     )
+    model: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Which of the server's models paints; its default if left out.",
+    )
     fresh: Fresh = False
 
 
@@ -126,6 +131,7 @@ class GenerateImage(Tool):
         request = ImageRequest(
             prompt=asked.prompt,
             negative_prompt=asked.negative_prompt,
+            model=asked.model,
             width=asked.width,
             height=asked.height,
             seeds=seeds_from(asked.seed, asked.count),

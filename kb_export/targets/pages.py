@@ -50,7 +50,8 @@ class PagesTarget:
         return self._collection.record_ids()
 
     def flush(self) -> None:
-        """Do nothing: pages are made when they are asked for."""
+        """Close the collection until the next run; pages are made when they are asked for."""
+        self._collection.close()
 
     def wait(self, timeout_s: float) -> None:
         """Return at once: what is written is shown."""

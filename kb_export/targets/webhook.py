@@ -101,6 +101,7 @@ class WebhookTarget(PagesTarget):
             if message.changes:  # none if another version wrote them
                 self._deliver(message)
             self._collection.delivered(message.message_id)
+        super().flush()
 
     def _deliver(self, message: Message) -> None:
         body = self._body(message)

@@ -23,7 +23,10 @@ app = typer.Typer(
 
 Target = Annotated[
     str | None,
-    typer.Option("--target", help="Such as folder:PATH or s3://bucket/prefix; else the default."),
+    typer.Option(
+        "--target",
+        help="Such as folder:PATH, s3://bucket/prefix or dify:ID (docs/kb); else the default.",
+    ),
 ]
 
 

@@ -388,9 +388,9 @@ async def test_previews_come_when_asked_for_and_show_the_picture_under_way(
 async def test_a_wedged_forward_turns_health_red_and_the_rest_green_again(
     tiny_stable_diffusion, open_engine, monkeypatch
 ) -> None:
-    from engine import coalescer
+    from engine import pulse
 
-    monkeypatch.setattr(coalescer, "_WEDGED_FLOOR_S", 0.05)
+    monkeypatch.setattr(pulse, "_WEDGED_FLOOR_S", 0.05)
     engine = await open_engine(tiny_stable_diffusion)
     await paint(engine, request(1, 8))
     entered, leave = threading.Event(), threading.Event()

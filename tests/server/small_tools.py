@@ -19,10 +19,12 @@ from agent_tools.errors import Overloaded
 from agent_tools.gallery import Gallery, NewImage
 from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png
+from agent_tools.repeats import Repeats
 from agent_tools.results import ImageInfo, ToolResult
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
+from engine.stats import Health
 from server.app import build_app
 from server.mcp import build_server, run_stdio
 from server.warm_up import WarmUp
@@ -148,6 +150,9 @@ class _NoEngine:
     async def close(self) -> None:
         return
 
+    def health(self) -> Health:
+        return Health(True, "")
+
 
 class _NoKnowledge:
     def close(self) -> None:
@@ -161,6 +166,7 @@ def small_studio(settings: Settings) -> Studio:
     studio.settings = settings
     studio.gallery = Gallery(settings.data)
     studio.personas = PersonaStore(studio.gallery)
+    studio.repeats = Repeats(studio.gallery)
     studio.engine = _NoEngine()  # type: ignore[assignment]
     studio.knowledge = _NoKnowledge()  # type: ignore[assignment]
     tools = (PaintSquare(), Hold(), CountAfterCancel(), Broken(), Full())
@@ -172,7 +178,9 @@ def small_studio(settings: Settings) -> Studio:
 async def http_server(studio: Studio, **options: Any) -> AsyncIterator[str]:
     """Serve `studio` on a free port of loopback and yield the server's URL."""
     app = build_app(studio, WarmUp(studio), **options)
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, port=0, log_config=None, timeout_graceful_shutdown=1, http="h11", loop="asyncio"
+    )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = asyncio.create_task(server._serve())

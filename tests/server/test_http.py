@@ -18,6 +18,7 @@ from small_tools import http_server, small_studio
 from agent_tools.errors import BadSettings
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
+from engine.stats import Health
 from server.app import build_app, serve_http
 from server.auth import AccessPolicy
 from server.warm_up import WarmUp
@@ -317,7 +318,9 @@ async def test_a_malformed_message_is_the_callers_fault_and_the_server_goes_on(
     assert (await http.get("/healthz")).json()["status"] == "ok"
 
 
-async def test_ready_means_that_the_model_is_loaded(studio: Studio) -> None:
+async def test_ready_means_that_the_model_is_loaded_and_makes_progress(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warm_up = WarmUp(studio)
     app = build_app(studio, warm_up)
     transport = httpx2.ASGITransport(app=app)
@@ -328,6 +331,10 @@ async def test_ready_means_that_the_model_is_loaded(studio: Studio) -> None:
         while warm_up.state == "loading":
             await asyncio.sleep(0)
         assert (await client.get("/readyz")).json() == {"status": "ready"}
+        with monkeypatch.context() as patch:
+            patch.setattr(studio.engine, "health", lambda: Health(False, "It is stuck."))
+            stuck = await client.get("/readyz")
+            assert (stuck.status_code, stuck.json()["reason"]) == (503, "It is stuck.")
         await warm_up.stop()
         assert (await client.get("/readyz")).status_code == 503
 

@@ -425,7 +425,7 @@ async def test_with_a_controlnet_a_sketch_guides_the_painting_and_is_in_the_reci
         first = await guided.call("generate_image", {**arguments, "sketch_id": sketch})
         second = await guided.call("generate_image", {**arguments, "sketch_id": other})
         record = records(guided, first)[0]
-        assert (record.width, record.height) == (88, 48)
+        assert (record.width, record.height) == (88, 64)
         assert record.recipe["inputs"][0]["role"] == "sketch"
         assert record.recipe["inputs"][0]["image_id"] == sketch
         assert second.images[0].info.image_id != record.image_id

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tiny_models import BUILDERS
 
+from agent_tools.errors import AgentToolsError
 from agent_tools.replay import replay
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
@@ -113,3 +114,22 @@ async def test_what_was_made_is_known_after_a_restart_but_not_with_other_weights
         assert "made before" not in (await changed.call("generate_image", CALL)).text
     finally:
         await changed.close()
+
+
+async def test_a_call_may_name_one_of_the_servers_models_and_no_other(tmp_path: Path) -> None:
+    first, second = (BUILDERS[name](tmp_path / name) for name in ("stable-diffusion", "sdxl"))
+    studio = Studio.open(
+        Settings(
+            data=tmp_path / "data", model=str(first), models=(str(second),), device="cpu", threads=1
+        )
+    )
+    try:
+        assert (await studio.call("generate_image", CALL)).data.model == "stable-diffusion"
+        named = await studio.call("generate_image", {**CALL, "model": "sdxl"})
+        assert named.data.model == "sdxl"
+        assert (await replay(studio, named.images[0].info.image_id)).same_bytes
+        with pytest.raises(AgentToolsError, match="no model 'banana'") as refused:
+            await studio.call("generate_image", {**CALL, "model": "banana"})
+        assert "sdxl" in refused.value.hint
+    finally:
+        await studio.close()
