@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-fast test-s3 check bench bench-engine starter clean
+.PHONY: FORCE help install demo test test-fast test-s3 check bench bench-engine bench-kb starter clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ bench: $(TEST_STAMP) ## Side-by-side benchmarks
 
 bench-engine: $(TEST_STAMP) ## The engine beside plain diffusers: mixed load, throughput (six minutes)
 	$(BIN)/python -m benchmarks mixed_load throughput
+
+bench-kb: $(TEST_STAMP) ## Are pictures found again by other words? (two minutes)
+	$(BIN)/python -m benchmarks kb_eval
 
 starter: $(STAMP) ## Make the starter model from nothing (five hours on two cores; resumes)
 	$(BIN)/python -m engine.starter.train --work starter-work

@@ -11,7 +11,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from agent_tools.wording import ALT_LIMIT, CAPTION_LIMIT, Wording, sentence, tags, title
+from agent_tools.wording import (
+    ALT_LIMIT,
+    CAPTION_LIMIT,
+    Wording,
+    lower_first,
+    sentence,
+    shorten,
+    tags,
+    title,
+)
 from engine.starter.captions import avatar_caption, parse
 from engine.starter.phrases import CLOTHING_PHRASES
 from engine.starter.vocabulary import AVATAR_ATTRIBUTES, AVATAR_DEFAULTS
@@ -80,12 +89,15 @@ def portrait_prompt(appearance: str, expression: Expression, model: str) -> str:
 def portrait_wording(persona: Persona, expression: Expression) -> Wording:
     """Derive the words of one picture from the persona's name and fixed look."""
     look = _in_a_sentence(persona.appearance)
+    # What no picture shows (a profession) is what people ask for.
+    who = shorten(lower_first(persona.description.strip(" .,;")), 160)
     text = f"{persona.name} {_MOODS[expression]}: a fictional persona, {look}"
     return Wording(
         title=title(f"{persona.name}, {expression}"),
         caption=sentence(text, CAPTION_LIMIT),
         alt=sentence(text, ALT_LIMIT),
-        use_when=f"{persona.name} speaks and a {expression} face fits.",
+        use_when=f"Someone asks about {persona.name}, {who}, or {persona.name} speaks and a "
+        f"{expression} face fits.",
         tags=tags(look, ("avatar", "persona", persona.name.lower(), expression)),
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent_tools.errors import BadSettings, InvalidArguments
 from agent_tools.kb_records import Records
-from kb_export.encoder import find_encoder
+from kb_export.encoder import find_encoder, open_encoder
 from kb_export.errors import KBError
 from kb_export.exporter import Exporter, ExportReport
 from kb_export.outbox import Outbox, TargetStatus
@@ -61,15 +61,19 @@ class Knowledge:
         """Prepare the tables; nothing is sent and no encoder is loaded yet.
 
         Args:
-            encoder: the installed MiniLM if None.
+            encoder: what the settings name if None, else the installed MiniLM.
 
         Raises:
-            BadSettings: if the settings name no usable knowledge base or web address.
+            BadSettings: if the settings name no usable knowledge base, encoder or web address.
         """
         self._gallery = gallery
         self._settings = settings
         self._outbox = Outbox(gallery)
-        self._index = SearchIndex(gallery, encoder or find_encoder())
+        try:
+            chosen = encoder or (open_encoder(settings.encoder) if settings.encoder else None)
+        except KBError as error:
+            raise BadSettings(f"Setting 'encoder': {error.args[0]}", hint=error.hint) from error
+        self._index = SearchIndex(gallery, chosen or find_encoder(), settings.search_min_score)
         self._targets: dict[str, KBTarget] = {}
         self._review: Review | None = None
         self._records = Records(gallery, settings)

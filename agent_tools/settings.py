@@ -153,6 +153,18 @@ class Settings(BaseModel):
         description="CLIP, SigLIP or vision-language model that compares captions with pictures "
         "before export: a folder or hub id@revision.",
     )
+    encoder: str | None = Field(
+        default=None,
+        description="Sentence encoder of search: a folder as sentence-transformers writes it, or a "
+        "hub id@revision; the installed MiniLM if unset.",
+    )
+    search_min_score: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Score below which search stays silent; 0.34 for MiniLM if unset. Choose "
+        "another one with another encoder.",
+    )
     auto_export: bool = Field(
         default=False, description="Queue every new picture for the default knowledge base."
     )

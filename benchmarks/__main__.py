@@ -11,6 +11,7 @@ BENCHMARKS = {
     "mixed_load": "benchmarks.mixed_load",
     "throughput": "benchmarks.throughput",
     "kb_export": "benchmarks.kb_export",
+    "kb_eval": "benchmarks.kb_eval",
     "kb_kill": "benchmarks.kb_kill",
 }
 

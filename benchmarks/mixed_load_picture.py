@@ -61,7 +61,7 @@ def draw(found: dict[str, Any]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" '
         f'font-family="system-ui, sans-serif" role="img" aria-label="{escape(title)}">'
         f'<rect width="{WIDTH}" height="{height:.0f}" rx="10" fill="#ffffff"/>'
-        + _text(20, 34, title, 17, weight=700)
+        + _text(20, 34, title, 16, weight=700)
         + "".join(parts)
         + "</svg>\n"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,6 +22,7 @@ Mode = Literal[
     "edit",
     "upscale",
 ]
+MODES: tuple[Mode, ...] = get_args(Mode)
 Priority = Literal["interactive", "batch"]
 
 

@@ -16,18 +16,15 @@ from typing import Any
 
 from engine.description import describe
 from engine.errors import LicenseNotAccepted, ModelNotLoaded
-from engine.registry import KNOWN_MODELS, ModelSpec, find_model
+from engine.hub import fetch, pinned
+from engine.registry import ModelSpec, find_model
 from engine.revision import folder_revision
 
 # Modules of this program that a model folder may name: load_model imports them before diffusers
 # asks for them.
 OWN_MODULES = ("engine.starter.autoencoder",)
 STARTER_WEIGHTS = Path(__file__).parent / "starter" / "weights"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5"}
-# What a hub download may bring: data only.
-_DATA_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 _MAX_JSON = 64 * 1024 * 1024
 
 
@@ -83,26 +80,13 @@ def locate(
         ModelNotLoaded: if there is no such folder, or no fixed revision to fetch.
         LicenseNotAccepted: if its license forbids commercial use and was not accepted.
     """
-    name, _, commit = model.partition("@")
     folder = Path(model).expanduser()
     if model.strip() and folder.is_dir():
         return folder, folder.resolve().name, None
-    hub_id = known.source if known is not None else name
-    if not _HUB_ID.fullmatch(hub_id) or folder.is_absolute():
-        raise ModelNotLoaded(
-            f"There is no model '{model}'.",
-            hint="Give 'starter', an existing diffusers folder, or owner/name@commit; known: "
-            + ", ".join(spec.name for spec in KNOWN_MODELS)
-            + ".",
-        )
     if known is not None:
-        _require_license(known, accept_license)
-    if not _COMMIT.fullmatch(commit):
-        raise ModelNotLoaded(
-            f"'{model}' names no fixed revision, so what it loads could change.",
-            hint=f"Write {hub_id}@ and the 40 hex digits of a commit from its page.",
-        )
-    return _download(hub_id, commit), hub_id, commit
+        require_license(known, accept_license)
+    hub_id, commit = pinned(model)
+    return fetch(hub_id, commit), hub_id, commit
 
 
 def known_revision(model: str) -> str:
@@ -277,11 +261,16 @@ def read_json(path: Path, shown: str) -> dict[str, Any]:
 
 
 def _check_license(source: Source, accepted: tuple[str, ...]) -> Source:
-    _require_license(source.spec, accepted)
+    require_license(source.spec, accepted)
     return source
 
 
-def _require_license(spec: ModelSpec, accepted: tuple[str, ...]) -> None:
+def require_license(spec: ModelSpec, accepted: tuple[str, ...]) -> None:
+    """Refuse a model whose license restricts commercial use, unless its name was accepted.
+
+    Raises:
+        LicenseNotAccepted: naming the license and the setting.
+    """
     if spec.commercial is not False:
         return
     known = find_model(spec.name)
@@ -291,16 +280,3 @@ def _require_license(spec: ModelSpec, accepted: tuple[str, ...]) -> None:
             f"The license of '{spec.name}' restricts commercial use: {spec.license}.",
             hint=f"If you may use it, add '{spec.name}' to accept_license.",
         )
-
-
-def _download(hub_id: str, commit: str) -> Path:
-    """Fetch one commit's data files, from the local cache if they are there."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(hub_id, revision=commit, allow_patterns=_DATA_FILES))
-    except Exception as error:
-        raise ModelNotLoaded(
-            f"'{hub_id}' could not be fetched: {type(error).__name__}.",
-            hint="Check the network, the id and the commit, or download it and give its folder.",
-        ) from error

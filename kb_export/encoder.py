@@ -48,6 +48,17 @@ def find_encoder() -> MiniLMEncoder | None:
     return MiniLMEncoder(folder) if complete else None
 
 
+def open_encoder(spec: str) -> Encoder:
+    """Return the encoder that a setting names, not loaded yet.
+
+    Raises:
+        BadEncoder: if `spec` is neither a folder nor a hub id with a revision.
+    """
+    from kb_export.sentence_encoder import SentenceEncoder
+
+    return SentenceEncoder(spec)
+
+
 class MiniLMEncoder:
     """all-MiniLM-L6-v2 from a folder with `model.safetensors` and `tokenizer.json`."""
 

@@ -9,7 +9,6 @@ up to date with the outbox's list of what was exported, so a crash cannot part t
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,24 +19,17 @@ from kb_export.captions import clean
 from kb_export.errors import BadRecord
 from kb_export.outbox import Database
 from kb_export.record import KBRecord
+from kb_export.search_text import SENTENCES, ids_in, sentences_of, telling_words, words_of
 
 if TYPE_CHECKING:
     from kb_export.encoder import Encoder
 
 Method = Literal["exact", "vectors", "words"]
-# Measured on the questions in tests/kb_export/questions.json: below these a hit is noise.
-MIN_SCORE: dict[Method, float] = {"exact": 0.0, "vectors": 0.32, "words": 0.3}
+# Below these a hit is noise. Chosen on tests/kb_export/questions.json and, for MiniLM's vectors,
+# tests/data/kb_eval/dev.jsonl; the questions of the evaluation were not looked at.
+MIN_SCORE: dict[Method, float] = {"exact": 0.0, "vectors": 0.34, "words": 0.3}
 MAX_QUESTION = 500
 _BATCH = 64
-_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*[A-Za-z0-9]|[A-Za-z0-9]")
-_WORD = re.compile(r"\w+")
-_STOP_WORDS = frozenset(
-    """a about all also am an and any are as at be been but by can could did do does find for from
-    get give had has have how i if in is it its like look looking me my need of on one or our
-    picture pictures image images photo photos please show so some something such tell than that
-    the their them then there these they thing this to us want was we were what when where which
-    who why will with would you your""".split()  # noqa: SIM905
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +39,30 @@ class Hit:
     Attributes:
         score: cosine (vectors), share of the question's weight found (words), or 1 (exact).
         method: how it was found; scores of different methods do not compare.
-        variants: image ids of the group's other pictures that fit, best first.
+        variants: the group's other pictures that fit, best first.
     """
 
     record: KBRecord
     score: float
     method: Method
-    variants: tuple[str, ...] = ()
+    variants: tuple[KBRecord, ...] = ()
 
 
 class SearchIndex:
     """Search what was exported, in the database the outbox lives in."""
 
-    def __init__(self, database: Database, encoder: Encoder | None) -> None:
+    def __init__(
+        self, database: Database, encoder: Encoder | None, min_score: float | None = None
+    ) -> None:
+        """Prepare the tables; nothing is computed yet.
+
+        Args:
+            encoder: None = search by words.
+            min_score: threshold of `search`; each method's own, made for MiniLM, if None.
+        """
         self._database = database
         self._encoder = encoder
+        self._min_score = min_score
         self._lock = threading.Lock()
         self._records: dict[str, KBRecord] = {}  # what was exported; ids name contents
         self._ids: list[str] = []  # of self._vectors, row by row
@@ -106,7 +107,7 @@ class SearchIndex:
         Args:
             question: in a person's words; at most 500 characters count.
             limit: at most this many groups, 1 to 50.
-            min_score: hits below are left out; each method's own threshold if None.
+            min_score: hits below are left out; the index's own threshold if None.
         """
         question = clean(question, MAX_QUESTION)
         if not question:
@@ -120,7 +121,8 @@ class SearchIndex:
                 ranked = self._by_words(question)
             else:
                 ranked = self._by_meaning(question, self._encoder)
-        least = MIN_SCORE[method] if min_score is None else min_score
+        own = MIN_SCORE[method] if self._min_score is None else self._min_score
+        least = own if min_score is None else min_score
         hits = [Hit(records[i], 1.0, "exact") for i in exact if i in records]
         found = {hit.record.record_id for hit in hits}
         hits += [
@@ -167,7 +169,7 @@ class SearchIndex:
             )
             connection.executemany(
                 "INSERT INTO kb_words (record_id, words) VALUES (?, ?)",
-                [(i, _words_of(wanted[i])) for i in wanted.keys() - there],
+                [(i, words_of(wanted[i])) for i in wanted.keys() - there],
             )
 
     def _refresh_vectors(
@@ -178,7 +180,7 @@ class SearchIndex:
             return
         with self._database.lock:
             rows = self._database.connection.execute(
-                "SELECT record_id FROM kb_vectors WHERE encoder = ?", (encoder.name,)
+                "SELECT record_id FROM kb_vectors WHERE encoder = ?", (_space(encoder),)
             ).fetchall()
         there = {row[0] for row in rows}
         missing = sorted(wanted.keys() - there)
@@ -191,7 +193,7 @@ class SearchIndex:
                 connection.executemany(
                     "INSERT OR REPLACE INTO kb_vectors VALUES (?, ?, ?)",
                     [
-                        (i, encoder.name, row.astype("<f4").tobytes())
+                        (i, _space(encoder), row.astype("<f4").tobytes())
                         for i, row in zip(chosen, vectors, strict=True)
                     ],
                 )
@@ -210,7 +212,7 @@ class SearchIndex:
 
         with self._database.lock:
             rows = self._database.connection.execute(
-                "SELECT record_id, vectors FROM kb_vectors WHERE encoder = ?", (encoder.name,)
+                "SELECT record_id, vectors FROM kb_vectors WHERE encoder = ?", (_space(encoder),)
             ).fetchall()
         rows = [row for row in rows if row[0] in self._records]
         self._ids = [row[0] for row in rows]
@@ -228,14 +230,13 @@ class SearchIndex:
     def _exact(self, question: str) -> list[str]:
         """Return the records that hold a token of the question that looks like an id."""
         found: dict[str, None] = {}
-        for token in _TOKEN.findall(question):
-            if _looks_like_an_id(token):
-                found.update(dict.fromkeys(self._match(token)))
+        for token in ids_in(question):
+            found.update(dict.fromkeys(self._match(token)))
         return list(found)
 
     def _by_words(self, question: str) -> list[tuple[str, float]]:
         """Rank by the share of the question's words found, rare words counting more."""
-        words = {w for w in _WORD.findall(question.lower()) if w not in _STOP_WORDS}
+        words = telling_words(question)
         with self._database.lock:
             total = int(
                 self._database.connection.execute("SELECT count(*) FROM kb_words").fetchone()[0]
@@ -263,36 +264,9 @@ class SearchIndex:
         return [row[0] for row in rows]
 
 
-def sentences_of(record: KBRecord) -> tuple[str, str]:
-    """Return what is embedded: what the picture shows, and what it is good for."""
-    shows = record.caption
-    if record.title.lower() not in shows.lower():
-        shows = f"{record.title}. {shows}"
-    return shows, record.use_when or shows
-
-
-def _words_of(record: KBRecord) -> str:
-    parts = [
-        record.title,
-        record.caption,
-        record.alt,
-        record.use_when,
-        record.long_description,
-        *record.tags,
-        *(str(value) for value in record.facts.values()),
-        record.image_id,
-        record.record_id,
-        record.group or "",
-    ]
-    return "\n".join(parts)
-
-
-def _looks_like_an_id(token: str) -> bool:
-    """Tell SKU-1234, img_3fa or 20417 from words and small numbers."""
-    digits = sum(c.isdigit() for c in token)
-    if digits == len(token):
-        return digits >= 4
-    return len(token) >= 3 and digits > 0 and any(c.isalpha() for c in token)
+def _space(encoder: Encoder) -> str:
+    """Name what vectors mean: who computed them, and of which sentences."""
+    return f"{encoder.name} {SENTENCES}"
 
 
 def _best_of_groups(hits: Sequence[Hit]) -> list[Hit]:
@@ -305,7 +279,7 @@ def _best_of_groups(hits: Sequence[Hit]) -> list[Hit]:
             members[0].record,
             members[0].score,
             members[0].method,
-            tuple(hit.record.image_id for hit in members[1:]),
+            tuple(hit.record for hit in members[1:]),
         )
         for members in groups.values()
     ]

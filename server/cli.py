@@ -12,11 +12,10 @@ import typer
 
 from agent_tools import __version__
 from agent_tools.errors import AgentToolsError
-from server.commands import gallery, kb, persona
+from server.commands import gallery, kb, models, persona
 from server.commands.demo import demo
 from server.commands.diagram import diagram
 from server.commands.doctor import doctor
-from server.commands.models import models
 from server.commands.picture import edit, generate
 from server.commands.serve import serve
 from server.commands.session import GlobalFlags
@@ -42,11 +41,12 @@ app = typer.Typer(
     epilog=EXIT_CODES_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, serve, generate, variants, edit, diagram, models, doctor):
+for command in (demo, serve, generate, variants, edit, diagram, doctor):
     app.command()(command)
 app.add_typer(persona.app, name="persona")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(kb.app, name="kb")
+app.add_typer(models.app, name="models")
 
 
 def _show_version(wanted: bool) -> None:

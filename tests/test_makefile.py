@@ -22,6 +22,7 @@ TARGETS = [
     "check",
     "bench",
     "bench-engine",
+    "bench-kb",
     "starter",
     "clean",
     "help",

@@ -13,6 +13,7 @@ from agent_tools.gallery import NewImage
 from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
 from agent_tools.results import ImageInfo, ToolResult
 from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
+from agent_tools.wording import lower_first, sentence
 
 if TYPE_CHECKING:
     from agent_tools.diagrams.render import Drawing
@@ -148,7 +149,9 @@ def _new_image(asked: DrawDiagramArguments, drawing: Drawing) -> NewImage:
         caption=caption,
         alt=alt,
         long_description=long_description,
-        use_when=clean(f"Someone asks how {title} works or fits together: {about}", 250),
+        use_when=sentence(
+            f"Someone asks about {lower_first(title)}{f': {about}' if about else ''}", 250
+        ),
         tags=("diagram", drawing.kind, *(w.lower() for w in words if w))[:_MAX_TAGS],
         recipe=recipe,
         metadata={"diagram_kind": drawing.kind},

@@ -168,7 +168,7 @@ def test_variants_of_one_product_count_once_and_the_best_stands_for_them(
     groups = [hit.record.group or hit.record.image_id for hit in hits]
     assert len(groups) == len(set(groups))
     assert keys[hits[0].record.image_id] == "teapot-red"
-    assert {keys[image_id] for image_id in hits[0].variants} == {"teapot-blue", "teapot-green"}
+    assert {keys[other.image_id] for other in hits[0].variants} == {"teapot-blue", "teapot-green"}
 
 
 @pytest.mark.parametrize("fixture", ["shop", "shop_without_encoder"])

@@ -201,3 +201,15 @@ async def test_injected_words_reach_the_agent_without_links_or_tags(studio: Stud
     assert "canary" not in text
     assert "<" not in text
     assert not {"\u202e", "\u200b"} & set(text)
+
+
+async def test_variants_are_named_with_their_titles_so_that_a_bot_can_pick_one(
+    studio: Studio,
+) -> None:
+    add_pictures(studio.gallery, "red teapot", "blue teapot", group="teapot")
+    await export(studio)
+    found, text, _ = await search(studio, question="a teapot", min_score=0.0)
+    (hit,) = found.hits
+    (other,) = hit.variants
+    assert {hit.title, other.title} == {"Red teapot", "Blue teapot"}
+    assert f"{other.image_id} ({other.title})" in text

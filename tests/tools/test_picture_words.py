@@ -244,3 +244,20 @@ def test_similarity_is_one_for_the_same_picture_and_falls_with_the_difference() 
     assert 1 > moved > other
     assert 1 > recolored > other
     assert similarity(Image.new("L", (8, 8)), Image.new("L", (8, 8))) == 1
+
+
+def test_a_persona_is_found_by_what_no_picture_shows() -> None:
+    """A profession cannot be painted, so it stands in "use when" and not in the caption."""
+    persona = Persona(
+        persona_id="p_1",
+        name="Otto",
+        description="Carpenter, gray beard.",
+        appearance="gray beard, green shirt",
+        seed=1,
+        model="starter",
+    )
+    words = portrait_wording(persona, "smiling")
+    assert words.use_when == (
+        "Someone asks about Otto, carpenter, gray beard, or Otto speaks and a smiling face fits."
+    )
+    assert "carpenter" not in words.caption.lower()
