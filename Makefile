@@ -51,7 +51,7 @@ bench-engine: $(TEST_STAMP) ## The engine beside plain diffusers: mixed load, th
 bench-kb: $(TEST_STAMP) ## Are pictures found again by other words? (two minutes)
 	$(BIN)/python -m benchmarks kb_eval
 
-starter: $(STAMP) ## Make the starter model from nothing (two hours on two cores; resumes)
+starter: $(STAMP) ## Make the starter model from nothing (five hours on two cores; resumes)
 	$(BIN)/python -m engine.starter.train --work starter-work
 	$(BIN)/python -m engine.starter.evaluate
 

@@ -22,7 +22,8 @@ from agent_tools.wording import (
     title,
 )
 from engine.starter.captions import avatar_caption, parse
-from engine.starter.vocabulary import AVATAR_ATTRIBUTES, AVATAR_DEFAULTS, CLOTHING_PHRASES
+from engine.starter.phrases import CLOTHING_PHRASES
+from engine.starter.vocabulary import AVATAR_ATTRIBUTES, AVATAR_DEFAULTS
 
 if TYPE_CHECKING:
     from agent_tools.personas import Persona

@@ -36,7 +36,8 @@ def wanted_picture(instruction: str, source_prompt: str) -> str:
     removed, rest = _removed(instruction) if before.domain == "avatar" else ({}, instruction)
     after = parse(rest)
     if after.domain == "unknown":
-        thing = "person" if before.domain == "avatar" else before.attributes["kind"]
+        figure = before.attributes.get("figure", "person")
+        thing = figure if before.domain == "avatar" else before.attributes["kind"]
         after = parse(f"{rest} {thing}")
     same_kind = after.attributes.get("kind") == before.attributes.get("kind")
     if after.domain != before.domain or not same_kind:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from torch import Tensor
 
 from engine.starter import WEIGHTS
 from engine.starter.autoencoder import StarterAutoencoder
-from engine.starter.train_denoiser import build_denoiser
+from engine.starter.conditioning import LATENT, save_conditioning, split_denoiser
+from engine.starter.train_denoiser import COOLED, TRUNK, build_denoiser
 from engine.starter.train_text import load_encoder
 from engine.starter.training import load_checkpoint
+from engine.starter.vocabulary import FULL
 
 SHARD = "15MB"
 
@@ -35,29 +37,28 @@ def build_scheduler() -> DPMSolverMultistepScheduler:
     )
 
 
-def assemble(work: Path) -> StableDiffusionPipeline:
-    """Return the pipeline of the averaged weights in `work`."""
-    parts: dict[str, Any] = {}
-    for name, module in (("autoencoder", StarterAutoencoder()), ("denoiser", build_denoiser())):
-        state = load_checkpoint(work / f"{name}.pt")
-        if state is None:
-            raise SystemExit(f"There is no {name}.pt in {work}: train first.")
-        module.load_state_dict(state["average"])
-        parts[name] = module.eval()
-    decoder = load_checkpoint(work / "decoder.pt")
-    if decoder is not None:
-        parts["autoencoder"].load_state_dict(decoder["average"])
+def assemble(work: Path) -> tuple[StableDiffusionPipeline, Tensor]:
+    """Return the pipeline of the averaged weights in `work`, and its conditioning channels."""
+    autoencoder, denoiser = StarterAutoencoder(), build_denoiser(in_channels=LATENT)
+    first_stage = load_checkpoint(work / "decoder.pt") or load_checkpoint(work / "autoencoder.pt")
+    trained = load_checkpoint(work / COOLED) or load_checkpoint(work / TRUNK)
+    if first_stage is None or trained is None:
+        raise SystemExit(f"The autoencoder or the denoiser is missing in {work}: train first.")
+    autoencoder.load_state_dict(first_stage["average"])
+    weights, extra = split_denoiser(trained["average"])
+    denoiser.load_state_dict(weights)
     tokenizer, encoder = load_encoder(work)
-    return StableDiffusionPipeline(
-        vae=parts["autoencoder"],
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder.eval(),
         text_encoder=encoder,
         tokenizer=tokenizer,
-        unet=parts["denoiser"],
+        unet=denoiser.eval(),
         scheduler=build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
+    return pipeline, extra
 
 
 def main() -> None:
@@ -66,8 +67,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     options = parser.parse_args()
-    pipeline = assemble(options.work).to(torch.float16)
-    pipeline.save_pretrained(options.out, safe_serialization=True, max_shard_size=SHARD)
+    pipeline, extra = assemble(options.work)
+    pipeline.to(torch.float16).save_pretrained(
+        options.out, safe_serialization=True, max_shard_size=SHARD
+    )
+    save_conditioning(extra.half(), options.out)
+    FULL.save(options.out)
     files = [p for p in options.out.rglob("*") if p.is_file()]
     weight = sum(p.stat().st_size for p in files) / 1e6
     print(json.dumps({"out": str(options.out), "files": len(files), "mb": round(weight, 2)}))

@@ -26,20 +26,23 @@ class Plan:
     """What to make, where, and for how long.
 
     Attributes:
-        work: folder for renders, latents and checkpoints (about 3 GB).
+        work: folder for renders, latents and checkpoints (about 10 GB).
         weights: folder for the finished model.
         judge: folder for the classifier that evaluate.py asks.
-        minutes: training time of all stages together, without rendering.
+        minutes: computing time of all stages together, without rendering.
         pictures: pictures to render for training.
         side: their width and height, pixels, at least 128.
+        start_from: work folder of an earlier model, whose autoencoder is kept and whose other
+            weights are the first guess.
     """
 
     work: Path
     weights: Path = WEIGHTS
     judge: Path = JUDGE
-    minutes: float = 103
-    pictures: int = 12000
+    minutes: float = 240
+    pictures: int = 24000
     side: int = 256
+    start_from: Path | None = None
 
 
 def stages(plan: Plan) -> Iterator[tuple[str, list[str]]]:
@@ -49,12 +52,19 @@ def stages(plan: Plan) -> Iterator[tuple[str, list[str]]]:
     def share(of_hundred: float) -> str:
         return f"{plan.minutes * of_hundred / 100:.3f}"
 
-    counts = ["--train", str(plan.pictures), "--test", str(max(8, plan.pictures // 8))]
+    counts = ["--train", str(plan.pictures), "--test", str(max(8, plan.pictures // 10))]
+    places = ["--data", data, "--work", work]
+    earlier, decoder_only, first_guess = [], [], []
+    if plan.start_from is not None:
+        earlier = ["--start-from", str(plan.start_from)]
+        decoder_only = ["--decoder-only", *earlier]
+        first_guess = ["--start-from", str(plan.start_from / "denoiser.pt")]
+    yield "train_text", ["--work", work, "--minutes", share(2), *earlier]
     yield "render", ["--out", data, "--side", str(plan.side), *counts]
-    yield "train_text", ["--work", work, "--minutes", share(8)]
-    yield "train_autoencoder", ["--data", data, "--work", work, "--minutes", share(13)]
-    yield "train_denoiser", ["--data", data, "--work", work, "--minutes", share(73)]
-    yield "judge", ["--data", data, "--out", str(plan.judge), "--minutes", share(6)]
+    yield "train_autoencoder", [*places, "--minutes", share(8), *decoder_only]
+    yield "train_denoiser", [*places, "--minutes", share(60), *first_guess]
+    yield "train_denoiser", [*places, "--minutes", share(18), "--cooldown"]
+    yield "judge", [*places, "--out", str(plan.judge), "--minutes", share(12)]
     yield "export", ["--work", work, "--out", str(plan.weights)]
 
 
@@ -67,6 +77,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=Plan.minutes)
     parser.add_argument("--pictures", type=int, default=Plan.pictures)
     parser.add_argument("--side", type=int, default=Plan.side)
+    parser.add_argument("--start-from", type=Path)
     plan = Plan(**vars(parser.parse_args()))
     for module, arguments in stages(plan):
         print(f"== engine.starter.{module}", file=sys.stderr, flush=True)

@@ -18,18 +18,21 @@ from engine.starter.training import (
     Average,
     Budget,
     Pixels,
+    Progress,
     Team,
     every,
+    fastest_device,
     load_checkpoint,
     load_pictures,
-    progress_bar,
     run_team,
     save_checkpoint,
     to_tensor,
     worker_count,
 )
 
-BATCH, CROP, PEAK_RATE = 4, 128, 1.5e-3  # BATCH is each worker's
+# Each worker's; a GPU takes more at once.
+BATCH = 64 if torch.cuda.is_available() else 4
+CROP, PEAK_RATE = 128, 1.5e-3
 
 
 def reconstruction_loss(made: Tensor, true: Tensor) -> Tensor:
@@ -56,10 +59,24 @@ def psnr(model: StarterAutoencoder, pictures: Pixels) -> float:
     values = []
     with torch.no_grad():
         for start in range(0, len(pictures), 8):
-            x = to_tensor(pictures[start : start + 8])
+            x = to_tensor(pictures[start : start + 8]).to(model.device)
             error = ((model(x).clamp(-1, 1) - x) / 2).pow(2).mean(dim=(1, 2, 3))
             values += (-10 * error.clamp(min=1e-9).log10()).tolist()
     return float(np.mean(values))
+
+
+def adopt(earlier: Path, work: Path) -> None:
+    """Take over an earlier model's autoencoder, unless `work` has one.
+
+    Raises:
+        SystemExit: if there is none.
+    """
+    if (work / "autoencoder.pt").exists():
+        return
+    state = load_checkpoint(earlier / "autoencoder.pt")
+    if state is None:
+        raise SystemExit(f"There is no autoencoder in {earlier}.")
+    save_checkpoint(work / "autoencoder.pt", state)
 
 
 def train(
@@ -77,7 +94,7 @@ def train(
     torch.manual_seed(0)
     pictures, _ = load_pictures(data / "train.npy")
     fresh, items = load_pictures(data / "test.npy")
-    model = StarterAutoencoder()
+    model = StarterAutoencoder().to(fastest_device())
     path = work / ("decoder.pt" if decoder_only else "autoencoder.pt")
     state = load_checkpoint(path)
     if decoder_only:
@@ -94,22 +111,22 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
     average = Average(model, 0.999)
     if state is not None:
-        average.values = state["average"]
+        average.values = {k: v.to(model.device) for k, v in state["average"].items()}
     budget = Budget(minutes, state["used_s"] if state else 0.0)
     step = state["step"] if state else 0
-    share = budget.share
+    share = budget.share if state else 0.0
     rng = np.random.default_rng([step, team.rank])
     torch.manual_seed(step + team.rank)
     due = every(checkpoint_seconds)
     model.to(memory_format=torch.channels_last)
-    bar = progress_bar(path.stem, team)
+    progress = Progress(path.stem, team)
     shown = 0.0
     while share < 1:
         for group in optimizer.param_groups:
             group["lr"] = peak * budget.rate()
-        x = crops(pictures, rng).contiguous(memory_format=torch.channels_last)
+        x = crops(pictures, rng).to(model.device, memory_format=torch.channels_last)
         latents = model.encode(x).latents
-        level = torch.rand(len(x), 1, 1, 1) * 0.16
+        level = torch.rand(len(x), 1, 1, 1, device=x.device) * 0.16
         made = model.decode(latents + level * torch.randn_like(latents)).sample
         loss = reconstruction_loss(made, x)
         optimizer.zero_grad(set_to_none=True)
@@ -122,10 +139,8 @@ def train(
             continue
         average.update(model, step)
         shown = loss.item() if step == 1 else shown * 0.98 + loss.item() * 0.02
-        bar.n = 100 * budget.share
-        bar.set_postfix_str(
-            f"step {step}, loss {shown:.4f}, {step * BATCH * team.size / budget.used_s:.1f}/s"
-        )
+        rate = step * BATCH * team.size / budget.used_s
+        progress.show(share, f"step {step}, loss {shown:.4f}, {rate:.1f}/s")
         if next(due) or share >= 1:
             save_checkpoint(
                 path,
@@ -137,7 +152,7 @@ def train(
                     "step": step,
                 },
             )
-    bar.close()
+    progress.close()
     if not team.leads:
         return
     model.load_state_dict(average.values)
@@ -155,8 +170,15 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=worker_count())
     parser.add_argument("--checkpoint-seconds", type=float, default=CHECKPOINT_EVERY_S)
     parser.add_argument("--decoder-only", action="store_true")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        help="work folder of an earlier model, whose autoencoder is taken over",
+    )
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.start_from is not None:
+        adopt(options.start_from, options.work)
     run_team(
         options.processes,
         train,

@@ -14,21 +14,24 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm import tqdm
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from engine.starter import vocabulary as words
-from engine.starter.captions import parse, varied_caption
+from engine.starter.captions import parse
+from engine.starter.phrasings import varied_caption
 from engine.starter.render.dataset import draw_items
-from engine.starter.training import Budget, load_checkpoint, save_checkpoint
+from engine.starter.training import (
+    CHECKPOINT_EVERY_S,
+    Budget,
+    Progress,
+    every,
+    load_checkpoint,
+    save_checkpoint,
+)
+from engine.starter.vocabulary import FULL
 
 MAX_TOKENS, BATCH, PEAK_RATE = 40, 64, 2e-3
 
-HEADS: dict[str, tuple[str, ...]] = {
-    **{f"product_{k}": v for k, v in words.PRODUCT_ATTRIBUTES.items()},
-    **{f"avatar_{k}": v for k, v in words.AVATAR_ATTRIBUTES.items()},
-    "domain": ("product", "avatar"),
-}
+HEADS = FULL.heads
 
 
 def build_tokenizer(folder: Path) -> CLIPTokenizer:
@@ -84,7 +87,7 @@ def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 def targets(domain: str, caption: str) -> list[int]:
     """Return for each head the index of what the caption says, the last index for "not said"."""
-    said = parse(caption).attributes
+    said = parse(caption, FULL).attributes
     out = []
     for name, values in HEADS.items():
         prefix, _, attribute = name.partition("_")
@@ -106,23 +109,52 @@ class NamingHeads(nn.Module):
         return torch.stack(parts).mean()
 
 
-def train(work: Path, minutes: float) -> None:
-    """Train, then write `tokenizer/` and `text_encoder.pt` to `work`."""
-    done = work / "text_encoder.pt"
-    if load_checkpoint(done) is not None:
-        return
+def _start_from(earlier: Path, tokenizer: CLIPTokenizer, encoder: CLIPTextModel) -> None:
+    """Take over an earlier encoder, and its tokens that are still there, whatever their number.
+
+    A denoiser that was trained on the earlier encoder then understands the new one sooner.
+    """
+    state = load_checkpoint(earlier / "text_encoder.pt")
+    if state is None:
+        raise SystemExit(f"There is no text encoder in {earlier}.")
+    before = CLIPTokenizer.from_pretrained(earlier / "tokenizer").get_vocab()
+    weights = encoder.state_dict()
+    for name, value in state["model"].items():
+        if name.endswith("token_embedding.weight"):
+            for token, row in tokenizer.get_vocab().items():
+                if token in before:
+                    weights[name][row] = value[before[token]]
+        elif weights[name].shape == value.shape:
+            weights[name] = value
+    encoder.load_state_dict(weights)
+
+
+def train(work: Path, minutes: float, start_from: Path | None = None) -> None:
+    """Train until the budget is used; write `tokenizer/` and `text_encoder.pt` to `work`."""
+    path = work / "text_encoder.pt"
+    before = load_checkpoint(path)
     torch.manual_seed(0)
-    tokenizer = build_tokenizer(work / "tokenizer")
+    if before is None:
+        tokenizer = build_tokenizer(work / "tokenizer")
+    else:
+        tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     encoder = build_encoder(tokenizer)
     heads = NamingHeads(encoder.config.hidden_size)
     parameters = [*encoder.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.01)
-    budget = Budget(minutes)
-    rng = random.Random(3)
-    pool = draw_items(40000, 0.55, 5, held_out=False)
-    bar = tqdm(total=100, desc="text encoder", bar_format="{l_bar}{bar}| {elapsed} {postfix}")
-    step, shown = 0, 0.0
-    while budget.share < 1:
+    if before is not None:
+        encoder.load_state_dict(before["model"])
+        heads.load_state_dict(before["heads"])
+        optimizer.load_state_dict(before["optimizer"])
+    elif start_from is not None:
+        _start_from(start_from, tokenizer, encoder)
+    step, shown = before["step"] if before else 0, 0.0
+    rng = random.Random(step)
+    pool = draw_items(40000, 0.6, 5, held_out=False)
+    budget = Budget(minutes, before["used_s"] if before else 0.0)
+    progress, due = Progress("text encoder"), every(CHECKPOINT_EVERY_S)
+    share = budget.share if before else 0.0
+    while share < 1:
         for group in optimizer.param_groups:
             group["lr"] = PEAK_RATE * budget.rate()
         chosen = rng.choices(pool, k=BATCH)
@@ -143,13 +175,21 @@ def train(work: Path, minutes: float) -> None:
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        step += 1
-        shown = loss.item() if step == 1 else 0.95 * shown + 0.05 * loss.item()
-        bar.n = 100 * budget.share
-        bar.set_postfix_str(f"step {step}, loss {shown:.4f}")
-    bar.close()
-    encoder.config.save_pretrained(work / "text_encoder_config")
-    save_checkpoint(done, {"model": encoder.state_dict(), "heads": heads.state_dict()})
+        step, share = step + 1, budget.share
+        shown = loss.item() if shown == 0 else 0.95 * shown + 0.05 * loss.item()
+        progress.show(share, f"step {step}, loss {shown:.4f}")
+        if next(due) or share >= 1:
+            save_checkpoint(
+                path,
+                {
+                    "model": encoder.state_dict(),
+                    "heads": heads.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "used_s": budget.used_s,
+                    "step": step,
+                },
+            )
+    progress.close()
 
 
 def load_encoder(work: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
@@ -167,10 +207,11 @@ def main() -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--start-from", type=Path, help="work folder of an earlier model")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    train(options.work, options.minutes)
+    train(options.work, options.minutes, options.start_from)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-CHECKPOINT_EVERY_S = 300
+CHECKPOINT_EVERY_S = 240
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -28,25 +29,35 @@ def load_pictures(path: Path) -> tuple[Pixels, list[dict[str, Any]]]:
 
 def to_tensor(pictures: Pixels) -> Tensor:
     """Return (B, 3, H, W) float in -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+_clock = time.monotonic if torch.cuda.is_available() else time.process_time
 
 
 class Budget:
     """A time budget that survives restarts: share used, and the learning rate that follows it.
 
-    The rate warms up over 1 %, stays, and falls to 2 % over the last 40 %: a run is as good as its
-    decay (docs/starter.md), so stop early only by giving it less time.
+    The rate warms up over 1 %, stays, and falls to 2 % over the last share of the budget: a run is
+    as good as its decay (docs/starter.md), so stop early only by giving it less time.
+
+    Args:
+        minutes: all of it, of computing: on a CPU the time that this process was given, so that
+            waiting for other work costs nothing; on a GPU the clock's.
+        used_s: seconds that earlier runs used.
+        decay: share over which the rate falls; 0 for a run that another one will end.
     """
 
-    def __init__(self, minutes: float, used_s: float = 0.0) -> None:
-        self.seconds = minutes * 60
+    def __init__(self, minutes: float, used_s: float = 0.0, decay: float = 0.4) -> None:
+        self.seconds = max(minutes * 60, 1e-3)
+        self.decay = decay
         self._before = used_s
-        self._start = time.monotonic()
+        self._start = _clock()
 
     @property
     def used_s(self) -> float:
         """Seconds of training so far, earlier runs included."""
-        return self._before + time.monotonic() - self._start
+        return self._before + _clock() - self._start
 
     @property
     def share(self) -> float:
@@ -55,9 +66,11 @@ class Budget:
 
     def rate(self) -> float:
         """Factor of the peak learning rate."""
-        if self.share < 0.01:
+        if self.share < 0.01 and self.decay < 1:
             return 0.1 + 0.9 * self.share / 0.01
-        return 1.0 if self.share < 0.6 else 0.02 + 0.98 * (1 - self.share) / 0.4
+        if self.share < 1 - self.decay or self.decay == 0:
+            return 1.0
+        return 0.02 + 0.98 * (1 - self.share) / self.decay
 
 
 class Average:
@@ -152,17 +165,35 @@ def run_team(size: int, work: Callable[..., None], *args: Any) -> None:
         )
 
 
+def fastest_device() -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def worker_count() -> int:
     """Return how many workers suit this machine: one a core, one alone where there is a GPU."""
     return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
 
 
-def progress_bar(name: str, team: Team) -> Any:
-    """Return a bar over the share of the budget, shown by the leading worker."""
-    return tqdm(
-        total=100,
-        desc=name,
-        bar_format="{l_bar}{bar}| {elapsed} {postfix}",
-        disable=not team.leads,
-        mininterval=2,
-    )
+class Progress:
+    """A bar over the share of a budget, shown by the leading worker; rare lines in a file."""
+
+    def __init__(self, name: str, team: Team | None = None) -> None:
+        leads = team is None or team.leads
+        self._due = every(1.0 if sys.stderr.isatty() else 30.0)
+        self._bar = tqdm(
+            total=100,
+            desc=name,
+            bar_format="{l_bar}{bar:20}| {elapsed} {postfix}",
+            disable=not leads,
+        )
+
+    def show(self, share: float, text: str) -> None:
+        """Show how far it is, if the last time is long enough ago or it is done."""
+        if next(self._due) or share >= 1:
+            self._bar.n = round(100 * share, 1)
+            self._bar.set_postfix_str(text)
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        self._bar.close()

@@ -1,12 +1,22 @@
-"""Everything the starter model can be asked for, by name. No torch.
+"""Everything a starter model can be asked for, by name. No torch.
 
-The first value of each attribute is the default that unsaid attributes take. Phrases are what
-people type; the value is what training captions and recipes say.
+`FULL` is what this repository renders and trains; `shipped()` is what the weights in the
+repository were trained on, which travels with them as `vocabulary.json`. The first value of each
+attribute is the default that unsaid attributes take. How people say the values: phrases.py.
 """
 
 from __future__ import annotations
 
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
+
+from engine.starter import WEIGHTS
+
+FILE_NAME: Final = "vocabulary.json"
 
 # Reflectance of each named color, as sRGB.
 COLORS: Final[dict[str, str]] = {
@@ -26,7 +36,14 @@ COLORS: Final[dict[str, str]] = {
     "gray": "#8d9096",
     "black": "#1f1f22",
     "white": "#f4f3ef",
+    "burgundy": "#741b33",
+    "coral": "#f0705f",
+    "lavender": "#b7a3e3",
+    "mint": "#a3dfc3",
 }
+# What stripes, dots and second parts can be painted in; the first that is not the product's own
+# color is the default.
+SECOND_COLORS: Final = ("white", "black", "red", "yellow", "green", "blue", "pink", "beige")
 
 BACKGROUNDS: Final[dict[str, str]] = {
     "white": "#ffffff",
@@ -37,33 +54,82 @@ BACKGROUNDS: Final[dict[str, str]] = {
     "mint": "#cdeedd",
     "charcoal": "#45474f",
 }
+VIEWS: Final = ("front", "side")
+PATTERNS: Final = ("plain", "striped", "dotted", "two-tone")
+FINISHES: Final = ("matte", "glossy", "metallic", "wooden", "leather", "fabric", "glass")
+DEFAULT_COLOR: Final = "white"
 
-FINISHES: Final[tuple[str, ...]] = ("matte", "glossy", "metallic")
 
-# Each kind comes in two named shapes; the first is the default and is seldom said.
-SHAPES: Final[dict[str, tuple[str, str]]] = {
-    "mug": ("straight", "round"),
-    "bottle": ("slim", "wide"),
-    "vase": ("curved", "flared"),
-    "lamp": ("cone", "drum"),
-    "armchair": ("boxy", "rounded"),
-    "sofa": ("boxy", "rounded"),
-    "chair": ("high-back", "low-back"),
-    "table": ("round", "square"),
-    "stool": ("round", "square"),
-    "backpack": ("tall", "compact"),
-    "gift box": ("tall", "flat"),
-    "teapot": ("round", "tall"),
-    "watch": ("round", "square"),
-    "headphones": ("round", "square"),
-    "cap": ("short-brim", "long-brim"),
-    "sneaker": ("low-top", "high-top"),
-    "t-shirt": ("crew-neck", "v-neck"),
-    "plant pot": ("tapered", "round"),
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one product comes in; the first of each is its default.
+
+    Attributes:
+        shapes: two named shapes.
+        finishes: materials and surfaces that suit it.
+        patterns: ways of coloring that suit it.
+    """
+
+    shapes: tuple[str, str]
+    finishes: tuple[str, ...] = ("matte", "glossy", "metallic")
+    patterns: tuple[str, ...] = PATTERNS
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "mug": Kind(("straight", "round"), ("matte", "glossy", "metallic", "wooden", "glass")),
+    "bottle": Kind(("slim", "wide"), ("matte", "glossy", "metallic", "glass")),
+    "vase": Kind(("curved", "flared"), ("matte", "glossy", "metallic", "wooden", "glass")),
+    "lamp": Kind(("cone", "drum"), ("fabric", "matte", "metallic", "glass")),
+    "armchair": Kind(("boxy", "rounded"), ("fabric", "leather", "matte")),
+    "sofa": Kind(("boxy", "rounded"), ("fabric", "leather", "matte")),
+    "chair": Kind(
+        ("high-back", "low-back"),
+        ("matte", "glossy", "metallic", "wooden", "leather"),
+        ("plain", "two-tone"),
+    ),
+    "table": Kind(
+        ("round", "square"),
+        ("matte", "glossy", "metallic", "wooden", "glass"),
+        ("plain", "two-tone"),
+    ),
+    "stool": Kind(
+        ("round", "square"),
+        ("matte", "glossy", "metallic", "wooden", "leather"),
+        ("plain", "two-tone"),
+    ),
+    "backpack": Kind(("tall", "compact"), ("fabric", "leather", "matte")),
+    "gift box": Kind(("tall", "flat")),
+    "teapot": Kind(("round", "tall"), ("matte", "glossy", "metallic", "glass")),
+    "watch": Kind(("round", "square"), ("leather", "metallic", "matte"), ("plain", "two-tone")),
+    "headphones": Kind(("round", "square"), patterns=("plain", "two-tone")),
+    "cap": Kind(("short-brim", "long-brim"), ("fabric", "leather")),
+    "sneaker": Kind(("low-top", "high-top"), ("leather", "fabric"), ("plain", "two-tone")),
+    "t-shirt": Kind(("crew-neck", "v-neck"), ("fabric",)),
+    "plant pot": Kind(("tapered", "round"), ("matte", "glossy", "metallic", "wooden")),
+    "handbag": Kind(("structured", "slouchy"), ("leather", "fabric", "glossy")),
+    "sunglasses": Kind(
+        ("square", "round"), ("glossy", "matte", "metallic", "wooden"), ("plain", "two-tone")
+    ),
+    "boots": Kind(("ankle", "tall"), ("leather", "glossy", "matte"), ("plain", "two-tone")),
+    "dress": Kind(("short", "long"), ("fabric", "glossy")),
+    "hoodie": Kind(("pullover", "zip-up"), ("fabric",)),
+    "candle": Kind(("jar", "pillar"), ("matte", "glossy", "glass")),
+    "cushion": Kind(("square", "round"), ("fabric", "leather")),
+    "wall clock": Kind(
+        ("round", "square"), ("matte", "glossy", "metallic", "wooden"), ("plain", "two-tone")
+    ),
+    "phone case": Kind(("slim", "rugged"), ("matte", "glossy", "metallic", "wooden", "leather")),
+    "perfume bottle": Kind(
+        ("square", "round"), ("glass", "glossy", "matte", "metallic"), ("plain", "two-tone")
+    ),
+    "bicycle helmet": Kind(("vented", "smooth"), ("matte", "glossy")),
+    "ring": Kind(("gemstone", "band"), ("metallic", "glossy", "matte"), ("plain", "two-tone")),
 }
-KINDS: Final[tuple[str, ...]] = tuple(SHAPES)
 
+MASCOTS: Final = ("robot", "cat", "fox", "bear")
 AVATAR_ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
+    "figure": ("person", *MASCOTS),
+    "fur": ("natural", "white", "gray", "brown", "orange", "blue", "pink"),
     "skin": ("light", "tan", "brown", "dark"),
     "hair_style": ("short", "long", "curly", "bun", "bald"),
     "hair_color": ("brown", "black", "blond", "red", "gray"),
@@ -76,106 +142,10 @@ AVATAR_ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
     "background": tuple(BACKGROUNDS),
 }
 AVATAR_DEFAULTS: Final[dict[str, str]] = {k: v[0] for k, v in AVATAR_ATTRIBUTES.items()}
+ONLY_PERSONS: Final = frozenset({"skin", "hair_style", "hair_color", "beard"})
+ONLY_MASCOTS: Final = frozenset({"fur"})
 
-PRODUCT_ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
-    "kind": KINDS,
-    "color": tuple(COLORS),
-    "finish": FINISHES,
-    "shape": ("default", "other"),
-    "background": tuple(BACKGROUNDS),
-}
-
-KIND_PHRASES: Final[dict[str, tuple[str, ...]]] = {
-    "mug": ("mug", "coffee mug", "cup", "coffee cup", "tea cup", "teacup"),
-    "bottle": ("bottle", "water bottle", "flask", "drinking bottle"),
-    "vase": ("vase", "flower vase"),
-    "lamp": ("lamp", "table lamp", "desk lamp", "reading lamp"),
-    "armchair": ("armchair", "arm chair", "lounge chair", "easy chair"),
-    "sofa": ("sofa", "couch", "settee"),
-    "chair": ("chair", "dining chair", "kitchen chair"),
-    "table": ("table", "coffee table", "side table"),
-    "stool": ("stool", "bar stool", "barstool"),
-    "backpack": ("backpack", "rucksack", "school bag", "knapsack"),
-    "gift box": ("gift box", "gift", "present", "giftbox"),
-    "teapot": ("teapot", "tea pot", "kettle"),
-    "watch": ("watch", "wristwatch", "wrist watch"),
-    "headphones": ("headphones", "headphone", "earphones"),
-    "cap": ("cap", "baseball cap", "hat"),
-    "sneaker": ("sneaker", "sneakers", "trainer", "trainers", "running shoe", "shoe", "shoes"),
-    "t-shirt": ("t-shirt", "tshirt", "tee", "t shirt", "tee shirt"),
-    "plant pot": ("plant pot", "potted plant", "flower pot", "flowerpot", "planter", "plant"),
-}
-COLOR_PHRASES: Final[dict[str, tuple[str, ...]]] = {
-    "red": ("red", "crimson", "scarlet"),
-    "orange": ("orange", "tangerine"),
-    "yellow": ("yellow", "lemon yellow", "sunny yellow"),
-    "green": ("green", "emerald", "emerald green"),
-    "sage": ("sage", "sage green"),
-    "teal": ("teal", "turquoise"),
-    "sky blue": ("sky blue", "light blue", "pale blue"),
-    "blue": ("blue", "royal blue", "cobalt"),
-    "navy": ("navy", "navy blue", "dark blue"),
-    "purple": ("purple", "violet"),
-    "pink": ("pink", "rose"),
-    "brown": ("brown", "chocolate brown"),
-    "beige": ("beige", "cream", "sand"),
-    "gray": ("gray", "grey"),
-    "black": ("black",),
-    "white": ("white",),
-}
-FINISH_PHRASES: Final[dict[str, tuple[str, ...]]] = {
-    "matte": ("matte", "matt", "satin", "plain"),
-    "glossy": ("glossy", "shiny", "polished", "glazed", "ceramic"),
-    "metallic": ("metallic", "metal", "steel", "brushed metal"),
-}
-BACKGROUND_PHRASES: Final[dict[str, tuple[str, ...]]] = {
-    "white": ("white", "plain", "clean", "pure white", "plain white"),
-    "light gray": ("light gray", "light grey", "gray", "grey", "pale gray"),
-    "beige": ("beige", "cream", "sand"),
-    "light blue": ("light blue", "blue", "sky blue", "pale blue"),
-    "pink": ("pink", "light pink", "rose"),
-    "mint": ("mint", "mint green", "green", "light green"),
-    "charcoal": ("charcoal", "dark", "dark gray", "dark grey", "black"),
-}
-BACKGROUND_NOUNS: Final[tuple[str, ...]] = ("background", "backdrop", "bg", "setting")
-PERSON_WORDS: Final[tuple[str, ...]] = (
-    "person", "man", "woman", "avatar", "portrait", "face", "assistant", "agent", "advisor",
-    "guy", "lady", "gentleman", "girl", "boy", "chef", "employee", "character", "persona",
-)  # fmt: skip
-SKIN_PHRASES: Final[dict[str, tuple[str, ...]]] = {
-    "light": ("light skin", "fair skin", "pale skin"),
-    "tan": ("tan skin", "olive skin", "tanned skin"),
-    "brown": ("brown skin", "medium brown skin"),
-    "dark": ("dark skin", "deep brown skin", "black skin"),
-}
-HAIR_COLOR_PHRASES: Final[dict[str, tuple[str, ...]]] = {
-    "brown": ("brown", "brunette", "chestnut"),
-    "black": ("black", "dark"),
-    "blond": ("blond", "blonde", "golden"),
-    "red": ("red", "ginger", "auburn"),
-    "gray": ("gray", "grey", "white", "silver"),
-}
-HAIR_STYLE_PHRASES: Final[dict[str, tuple[str, ...]]] = {
-    "short": ("short",),
-    "long": ("long", "straight"),
-    "curly": ("curly", "afro", "wavy"),
-    "bun": ("bun", "topknot", "top knot"),
-    "bald": ("bald", "no hair", "shaved head"),
-}
-EXPRESSION_PHRASES: Final[dict[str, tuple[str, ...]]] = {
-    "neutral": ("neutral", "calm", "serious", "neutral expression"),
-    "smiling": ("smiling", "happy", "friendly", "cheerful", "smile", "celebrating"),
-    "surprised": ("surprised", "amazed", "astonished"),
-    "sad": ("sad", "apologetic", "sorry", "unhappy"),
-    "thinking": ("thinking", "thoughtful", "pondering", "curious"),
-}
-CLOTHING_PHRASES: Final[dict[str, tuple[str, ...]]] = {
-    "sweater": ("sweater", "jumper", "pullover", "shirt", "top"),
-    "hoodie": ("hoodie", "hooded sweater"),
-    "suit": ("suit", "jacket", "blazer"),
-}
-
-# Color-kind pairs that training never shows: 5 % of the 288, no color or kind hit too hard.
+# Color-kind pairs that training never shows: 5 % of all, no color or kind hit too hard.
 HELD_OUT_PAIRS: Final[frozenset[tuple[str, str]]] = frozenset(
     {
         ("purple", "teapot"),
@@ -193,5 +163,97 @@ HELD_OUT_PAIRS: Final[frozenset[tuple[str, str]]] = frozenset(
         ("blue", "plant pot"),
         ("black", "gift box"),
         ("gray", "cap"),
+        ("red", "handbag"),
+        ("teal", "sunglasses"),
+        ("navy", "boots"),
+        ("coral", "dress"),
+        ("orange", "hoodie"),
+        ("lavender", "candle"),
+        ("green", "cushion"),
+        ("yellow", "wall clock"),
+        ("mint", "phone case"),
+        ("blue", "perfume bottle"),
+        ("purple", "bicycle helmet"),
+        ("burgundy", "ring"),
+        ("white", "stool"),
+        ("pink", "watch"),
+        ("sage", "table"),
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What one set of weights can draw.
+
+    Attributes:
+        kinds: the products and what each comes in.
+        colors, second_colors, views, backgrounds: values that suit every product.
+        avatar: values by avatar attribute; empty if it draws no avatars.
+    """
+
+    kinds: Mapping[str, Kind]
+    colors: tuple[str, ...]
+    second_colors: tuple[str, ...]
+    views: tuple[str, ...]
+    backgrounds: tuple[str, ...]
+    avatar: Mapping[str, tuple[str, ...]]
+
+    @property
+    def product(self) -> dict[str, tuple[str, ...]]:
+        """Return all values by product attribute, in a fixed order."""
+        table = {
+            "kind": tuple(self.kinds),
+            "color": self.colors,
+            "finish": _known(FINISHES, (f for kind in self.kinds.values() for f in kind.finishes)),
+            "shape": ("default", "other"),
+            "view": self.views,
+            "pattern": _known(PATTERNS, (p for kind in self.kinds.values() for p in kind.patterns)),
+            "second_color": self.second_colors,
+            "background": self.backgrounds,
+        }
+        return {name: values for name, values in table.items() if len(values) > 1}
+
+    @property
+    def heads(self) -> dict[str, tuple[str, ...]]:
+        """Return what a classifier of its pictures or captions tells, by "domain_attribute"."""
+        return {
+            **{f"product_{k}": v for k, v in self.product.items()},
+            **{f"avatar_{k}": v for k, v in self.avatar.items()},
+            "domain": ("product", "avatar"),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write `vocabulary.json` into a folder of weights."""
+        (folder / FILE_NAME).write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def _known(order: tuple[str, ...], used: object) -> tuple[str, ...]:
+    there = set(used)  # type: ignore[call-overload]
+    return tuple(value for value in order if value in there)
+
+
+def load_vocabulary(folder: Path) -> Vocabulary:
+    """Read the vocabulary that weights were trained on.
+
+    Raises:
+        FileNotFoundError: if the folder has none.
+    """
+    data = json.loads((folder / FILE_NAME).read_text())
+    kinds = {
+        name: Kind(**{key: tuple(values) for key, values in kind.items()})
+        for name, kind in data.pop("kinds").items()
+    }
+    avatar = {name: tuple(values) for name, values in data.pop("avatar").items()}
+    return Vocabulary(kinds=kinds, avatar=avatar, **{k: tuple(v) for k, v in data.items()})
+
+
+FULL: Final = Vocabulary(
+    KINDS, tuple(COLORS), SECOND_COLORS, VIEWS, tuple(BACKGROUNDS), AVATAR_ATTRIBUTES
+)
+
+
+@functools.cache
+def shipped() -> Vocabulary:
+    """Return what the weights in this repository can draw."""
+    return load_vocabulary(WEIGHTS)

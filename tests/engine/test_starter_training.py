@@ -21,8 +21,8 @@ from engine.starter.training import Budget, load_checkpoint, save_checkpoint
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
-    for name in ("train", "test"):
-        render(draw_items(24, 0.0, 3, held_out=True), folder / f"{name}.npy", 128, 1)
+    items = draw_items(24, 0.0, 3, held_out=True)
+    render({folder / "train.npy": items, folder / "test.npy": items}, 128, 1)
     return folder
 
 

@@ -14,6 +14,8 @@ from engine_helpers import paint
 
 from engine import ImageRequest
 from engine.starter import JUDGE, WEIGHTS
+from engine.starter.conditioning import load_conditioning
+from engine.starter.vocabulary import FULL, load_vocabulary
 
 pytestmark = pytest.mark.anyio
 MEGABYTE, MEBIBYTE = 10**6, 2**20
@@ -88,16 +90,20 @@ async def test_words_it_never_learned_are_named_in_a_warning(open_engine) -> Non
     assert any("velvet" in warning for warning in result.warnings)
 
 
-def test_the_judge_is_shipped_as_safetensors() -> None:
-    assert [path.name for path in JUDGE.iterdir()] == ["judge.safetensors"]
+def test_the_judge_is_shipped_without_pickles_and_knows_what_the_model_knows() -> None:
+    assert {path.suffix for path in JUDGE.iterdir()} == {".json", ".safetensors"}
+    assert load_vocabulary(JUDGE) == load_vocabulary(WEIGHTS)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_one_command_makes_a_model_from_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "engine.starter.train", "--work", str(tmp_path / "work")]
     command += ["--weights", str(tmp_path / "weights"), "--judge", str(tmp_path / "judge")]
-    command += ["--minutes", "0.05", "--pictures", "16", "--side", "128"]
+    command += ["--minutes", "0.05", "--pictures", "8", "--side", "128"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "weights" / "model_index.json").is_file()
     assert (tmp_path / "judge" / "judge.safetensors").is_file()
+    assert load_vocabulary(tmp_path / "weights") == load_vocabulary(tmp_path / "judge") == FULL
+    assert load_conditioning(tmp_path / "weights") is not None

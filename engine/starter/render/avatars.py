@@ -1,146 +1,150 @@
-"""Avatars: flat illustrations of people, drawn with Pillow, every attribute under control."""
+"""Avatars: flat illustrations of people and mascots, drawn with Pillow, every attribute at will."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from PIL import Image, ImageColor, ImageDraw
+from PIL import Image
 
+from engine.starter.render.canvas import INK, Canvas, mixed
+from engine.starter.render.mascots import HEADS
 from engine.starter.vocabulary import AVATAR_DEFAULTS, BACKGROUNDS, COLORS
 
-SKIN = {"light": "#f6d3b8", "tan": "#dca878", "brown": "#a8703f", "dark": "#6b4226"}
-HAIR = {
+SKIN: Final = {"light": "#f6d3b8", "tan": "#dca878", "brown": "#a8703f", "dark": "#6b4226"}
+HAIR: Final = {
     "brown": "#5a3821",
     "black": "#1d1b1f",
     "blond": "#e8c15a",
     "red": "#b5482a",
     "gray": "#a9abb2",
 }
-_UNIT = 512  # the drawing's own coordinates
-_INK = "#2a2224"
 
 
 def draw_avatar(attributes: Mapping[str, str], side: int = 256) -> Image.Image:
     """Draw one avatar, RGB, `side` pixels squared; unsaid attributes take their defaults."""
     a = {**AVATAR_DEFAULTS, **attributes}
-    return _Painter(a).paint().resize((side, side), Image.Resampling.LANCZOS)
+    canvas = Canvas(BACKGROUNDS[a["background"]])
+    if a["figure"] == "person":
+        _Person(canvas, a).draw()
+    else:
+        head = HEADS[a["figure"]](canvas, a["fur"], a["expression"])
+        head.behind()
+        body(canvas, a, head.shade)
+        head.face()
+        if a["glasses"] == "yes":
+            glasses(canvas, head.eye_y, head.eye_x)
+        headwear(canvas, a["headwear"])
+    return canvas.image.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def _mixed(color: str, other: str, share: float) -> str:
-    one, two = ImageColor.getrgb(color), ImageColor.getrgb(other)
-    mixed = [round(x * (1 - share) + y * share) for x, y in zip(one, two, strict=True)]
-    return f"#{mixed[0]:02x}{mixed[1]:02x}{mixed[2]:02x}"
+def body(canvas: Canvas, a: Mapping[str, str], neck: str) -> None:
+    """Draw neck, shoulders and clothing."""
+    cloth = COLORS[a["clothing_color"]]
+    dark, draw = mixed(cloth, "#000000", 0.22), canvas.draw
+    draw.rounded_rectangle((96, 388, 416, 620), 84, fill=cloth)
+    draw.rounded_rectangle((216, 320, 296, 420), 36, fill=neck)
+    if a["clothing"] == "suit":
+        draw.polygon([(204, 388), (308, 388), (256, 512)], fill="#f7f6f2")
+        draw.polygon([(244, 400), (268, 400), (276, 470), (256, 500), (236, 470)], fill="#b3262e")
+        draw.polygon([(196, 380), (214, 384), (252, 512), (206, 512), (170, 430)], fill=dark)
+        draw.polygon([(316, 380), (298, 384), (260, 512), (306, 512), (342, 430)], fill=dark)
+    elif a["clothing"] == "hoodie":
+        draw.ellipse((166, 356, 346, 458), fill=dark)
+        draw.ellipse((206, 366, 306, 424), fill=neck)
+        for x in (222, 290):
+            draw.line((x, 440, x, 506), fill="#f4f2ec", width=11)
+    else:
+        draw.ellipse((204, 372, 308, 432), fill=dark)
+        draw.ellipse((212, 366, 300, 420), fill=neck)
 
 
-class _Painter:
-    """Draws back to front: backdrop, hair behind, body, neck, face, hair before, headwear."""
+def glasses(canvas: Canvas, y: float, x: float) -> None:
+    """Draw round frames before eyes that are `x` off the middle at height `y`."""
+    for side in (-1, 1):
+        center = 256 + side * x
+        canvas.draw.ellipse((center - 41, y - 39, center + 41, y + 39), outline=INK, width=11)
+    canvas.draw.line((256 - x + 38, y - 4, 256 + x - 38, y - 4), fill=INK, width=11)
 
-    def __init__(self, attributes: Mapping[str, str]) -> None:
-        self.a = attributes
-        self.skin = SKIN[attributes["skin"]]
-        self.shade = _mixed(self.skin, "#5a1f10", 0.2)
-        self.hair = HAIR[attributes["hair_color"]]
-        self.cloth = COLORS[attributes["clothing_color"]]
-        self.image = Image.new("RGB", (_UNIT, _UNIT), BACKGROUNDS[attributes["background"]])
-        self.draw = ImageDraw.Draw(self.image)
 
-    def paint(self) -> Image.Image:
+def headwear(canvas: Canvas, name: str) -> None:
+    """Draw what is worn on the head."""
+    if name == "chef hat":
+        for x, y, r in ((190, 74, 50), (256, 54, 60), (322, 74, 50)):
+            canvas.oval(x, y, r + 4, r * 0.86 + 4, "#c9ccd2")
+        for x, y, r in ((190, 74, 50), (256, 54, 60), (322, 74, 50)):
+            canvas.oval(x, y, r, r * 0.86, "#fdfdfb")
+        canvas.draw.rounded_rectangle((168, 84, 344, 150), 16, fill="#ffffff")
+        canvas.draw.line((176, 142, 336, 142), fill="#c9ccd2", width=8)
+    elif name == "headset":
+        canvas.draw.arc((140, 84, 372, 330), 186, 354, fill="#34363d", width=20)
+        for x in (142, 370):
+            canvas.draw.rounded_rectangle((x - 22, 204, x + 22, 276), 18, fill="#34363d")
+        canvas.draw.arc((142, 200, 320, 350), 90, 175, fill="#34363d", width=10)
+        canvas.oval(226, 350, 16, 12, "#34363d")
+
+
+class _Person:
+    """Draws back to front: hair behind, body, face, features, hair before, what is worn."""
+
+    def __init__(self, canvas: Canvas, a: Mapping[str, str]) -> None:
+        self.a, self.canvas, self.draw_ = a, canvas, canvas.draw
+        self.skin = SKIN[a["skin"]]
+        self.shade = mixed(self.skin, "#5a1f10", 0.2)
+        self.hair = HAIR[a["hair_color"]]
+
+    def draw(self) -> None:
         self._hair_behind()
-        self._body()
-        self._face()
+        body(self.canvas, self.a, self.shade)
+        for x in (158, 354):
+            self.canvas.oval(x, 238, 24, 30, self.shade)
+        self.draw_.rounded_rectangle((160, 116, 352, 356), 92, fill=self.skin)
         self._features()
-        self._beard()
+        if self.a["beard"] == "yes":
+            self._beard()
         self._mouth()
         self._hair_before()
         if self.a["glasses"] == "yes":
-            self._glasses()
-        self._headwear()
-        return self.image
-
-    def _oval(self, x: float, y: float, rx: float, ry: float, color: str) -> None:
-        self.draw.ellipse((x - rx, y - ry, x + rx, y + ry), fill=color)
+            glasses(self.canvas, 230, 47)
+        headwear(self.canvas, self.a["headwear"])
 
     def _hair_behind(self) -> None:
         style = self.a["hair_style"]
         if style == "long":
-            self.draw.rounded_rectangle((138, 140, 374, 420), 90, fill=self.hair)
+            self.draw_.rounded_rectangle((138, 140, 374, 420), 90, fill=self.hair)
         elif style == "curly":
             for x, y in ((150, 190), (362, 190), (142, 240), (370, 240), (165, 145), (347, 145)):
-                self._oval(x, y, 46, 46, self.hair)
+                self.canvas.oval(x, y, 46, 46, self.hair)
         elif style == "bun":
-            self._oval(256, 78, 50, 46, self.hair)
-
-    def _body(self) -> None:
-        dark = _mixed(self.cloth, "#000000", 0.22)
-        self.draw.rounded_rectangle((96, 388, 416, 620), 84, fill=self.cloth)
-        self.draw.rounded_rectangle((216, 320, 296, 420), 36, fill=self.shade)
-        clothing = self.a["clothing"]
-        if clothing == "suit":
-            self.draw.polygon([(204, 388), (308, 388), (256, 512)], fill="#f7f6f2")
-            self.draw.polygon(
-                [(244, 400), (268, 400), (276, 470), (256, 500), (236, 470)], fill="#b3262e"
-            )
-            self.draw.polygon(
-                [(196, 380), (214, 384), (252, 512), (206, 512), (170, 430)], fill=dark
-            )
-            self.draw.polygon(
-                [(316, 380), (298, 384), (260, 512), (306, 512), (342, 430)], fill=dark
-            )
-        elif clothing == "hoodie":
-            self.draw.ellipse((176, 362, 336, 452), fill=dark)
-            self.draw.ellipse((206, 366, 306, 424), fill=self.shade)
-            for x in (226, 286):
-                self.draw.line((x, 440, x, 500), fill="#f4f2ec", width=9)
-        else:
-            self.draw.ellipse((204, 372, 308, 432), fill=dark)
-            self.draw.ellipse((212, 366, 300, 420), fill=self.shade)
-
-    def _face(self) -> None:
-        for x in (158, 354):
-            self._oval(x, 238, 24, 30, self.shade)
-        self.draw.rounded_rectangle((160, 116, 352, 356), 92, fill=self.skin)
+            self.canvas.oval(256, 78, 50, 46, self.hair)
 
     def _features(self) -> None:
         mood = self.a["expression"]
-        look = -7 if mood == "thinking" else 0
-        size = 19 if mood == "surprised" else 15
-        brow = {"surprised": -22, "sad": -2, "thinking": -6}.get(mood, 0)
+        look = -9 if mood == "thinking" else 0
+        size = 24 if mood == "surprised" else 18
+        brow = {"surprised": -24, "sad": -2, "thinking": -8}.get(mood, 0)
         for side in (-1, 1):
-            x = 256 + side * 46
-            self._oval(x, 228, size + 5, size + 3, "#ffffff")
-            self._oval(x + look, 228 + look, size * 0.66, size * 0.66, _INK)
+            x = 256 + side * 47
+            self.canvas.oval(x, 230, size + 5, size + 3, "#ffffff")
+            self.canvas.oval(x + look, 230 + look, size * 0.62, size * 0.62, INK)
             lift = -16 if mood == "thinking" and side == 1 else 0
-            tilt = 11 * side if mood == "sad" else 0
-            self.draw.line(
-                (x - 24, 192 + brow + lift - tilt, x + 24, 192 + brow + lift + tilt),
-                fill=_mixed(self.hair, "#000000", 0.25),
-                width=11,
+            tilt = 15 * side if mood == "sad" else 0
+            self.draw_.line(
+                (x - 26, 190 + brow + lift - tilt, x + 26, 190 + brow + lift + tilt),
+                fill=mixed(self.hair, "#000000", 0.25),
+                width=13,
             )
-        self.draw.line(
-            [(256, 240), (247, 276), (262, 278)], fill=self.shade, width=8, joint="curve"
+        self.draw_.line(
+            [(256, 244), (247, 276), (262, 278)], fill=self.shade, width=8, joint="curve"
         )
 
     def _beard(self) -> None:
-        if self.a["beard"] != "yes":
-            return
-        self.draw.chord((160, 200, 352, 372), 0, 180, fill=self.hair)
-        self.draw.chord((182, 226, 330, 300), 0, 180, fill=self.skin)
-        self._oval(256, 312, 44, 24, _mixed(self.skin, self.hair, 0.15))
+        self.draw_.chord((160, 200, 352, 372), 0, 180, fill=self.hair)
+        self.draw_.chord((178, 222, 334, 296), 0, 180, fill=self.skin)
+        self.canvas.oval(256, 314, 56, 30, mixed(self.skin, self.hair, 0.15))
 
     def _mouth(self) -> None:
-        lips = _mixed(self.skin, "#7a1020", 0.62)
-        mood = self.a["expression"]
-        if mood == "smiling":
-            self.draw.chord((214, 272, 298, 338), 8, 172, fill=lips)
-            self.draw.chord((222, 284, 290, 322), 12, 168, fill="#ffffff")
-        elif mood == "surprised":
-            self._oval(256, 316, 19, 23, lips)
-        elif mood == "sad":
-            self.draw.arc((222, 306, 290, 348), 200, 340, fill=lips, width=10)
-        elif mood == "thinking":
-            self.draw.line((246, 318, 290, 308), fill=lips, width=10)
-        else:
-            self.draw.line((226, 314, 286, 314), fill=lips, width=10)
+        self.canvas.mouth(self.a["expression"], 314, mixed(self.skin, "#7a1020", 0.62))
 
     def _hair_before(self) -> None:
         style = self.a["hair_style"]
@@ -148,36 +152,18 @@ class _Painter:
             return
         if style == "curly":
             for x, y in ((180, 132), (218, 110), (256, 104), (294, 110), (332, 132)):
-                self._oval(x, y, 42, 40, self.hair)
+                self.canvas.oval(x, y, 42, 40, self.hair)
             return
-        self.draw.chord((152, 86, 360, 290), 180, 360, fill=self.hair)
-        self.draw.rectangle((152, 176, 360, 190), fill=self.hair)
+        self.draw_.chord((152, 86, 360, 290), 180, 360, fill=self.hair)
+        self.draw_.rectangle((152, 176, 360, 190), fill=self.hair)
         if style == "short":
-            self.draw.chord((172, 150, 340, 230), 180, 360, fill=self.skin)
-            self.draw.rectangle((176, 186, 336, 200), fill=self.skin)
+            self.draw_.chord((172, 150, 340, 230), 180, 360, fill=self.skin)
+            self.draw_.rectangle((176, 186, 336, 200), fill=self.skin)
         elif style == "long":
-            self.draw.pieslice((166, 140, 330, 262), 180, 350, fill=self.skin)
-            self.draw.rectangle((170, 188, 342, 200), fill=self.skin)
+            self.draw_.pieslice((166, 140, 330, 262), 180, 350, fill=self.skin)
+            self.draw_.rectangle((170, 188, 342, 200), fill=self.skin)
             for x in (152, 332):
-                self.draw.rounded_rectangle((x, 170, x + 28, 360), 14, fill=self.hair)
+                self.draw_.rounded_rectangle((x, 170, x + 28, 360), 14, fill=self.hair)
         else:
-            self.draw.chord((166, 138, 346, 250), 180, 360, fill=self.skin)
-            self.draw.rectangle((170, 186, 342, 200), fill=self.skin)
-
-    def _glasses(self) -> None:
-        for x in (210, 302):
-            self.draw.ellipse((x - 38, 192, x + 38, 266), outline=_INK, width=9)
-        self.draw.line((246, 222, 266, 222), fill=_INK, width=9)
-
-    def _headwear(self) -> None:
-        if self.a["headwear"] == "chef hat":
-            for x, y, r in ((190, 74, 50), (256, 54, 60), (322, 74, 50)):
-                self._oval(x, y, r, r * 0.86, "#fdfdfb")
-            self.draw.rounded_rectangle((168, 84, 344, 150), 16, fill="#ffffff")
-            self.draw.line((176, 142, 336, 142), fill="#c9ccd2", width=8)
-        elif self.a["headwear"] == "headset":
-            self.draw.arc((140, 84, 372, 330), 186, 354, fill="#34363d", width=20)
-            for x in (142, 370):
-                self.draw.rounded_rectangle((x - 22, 204, x + 22, 276), 18, fill="#34363d")
-            self.draw.arc((142, 200, 320, 350), 90, 175, fill="#34363d", width=10)
-            self._oval(226, 348, 14, 10, "#34363d")
+            self.draw_.chord((166, 138, 346, 250), 180, 360, fill=self.skin)
+            self.draw_.rectangle((170, 186, 342, 200), fill=self.skin)

@@ -128,3 +128,18 @@ def without(a: Tensor, b: Tensor) -> Tensor:
 def both(a: Tensor, b: Tensor) -> Tensor:
     """Keep what is inside both shapes."""
     return torch.maximum(a, b)
+
+
+def prism(
+    p: Tensor, c: Vector, half: Vector, corner: float, rounding: float = 0.02, axis: int = 1
+) -> Tensor:
+    """Return the distance to a plate whose outline, seen along `axis`, has round corners."""
+    q = at(p, c)
+    others = [i for i in range(3) if i != axis]
+    h = p.new_tensor(half)
+    flat = q[:, others].abs() - (h[others] - corner)
+    outline = torch.linalg.vector_norm(flat.clamp(min=0), dim=1)
+    outline = outline + flat.amax(dim=1).clamp(max=0) - (corner - rounding)
+    along = q[:, axis].abs() - (h[axis] - rounding)
+    outside = torch.sqrt(outline.clamp(min=0) ** 2 + along.clamp(min=0) ** 2)
+    return outside + torch.maximum(outline, along).clamp(max=0) - rounding
