@@ -145,9 +145,11 @@ class LocalEngine:
 
         Raises:
             Busy: if the queue is full; from the first iteration.
+            ModelNotLoaded: if the request names another model than this engine's.
             EngineError: if the request is wrong or cannot be served; from the iteration.
         """
         check_request(request)
+        self._check_model(request.model)
         worker = self._worker
         companions = NO_COMPANIONS if worker is None else worker.companions
         units = work_units(request, self._spec(), companions)
