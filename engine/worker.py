@@ -111,8 +111,9 @@ class Worker:
                 if self._admission.closed:
                     self._coalescer.close()
                 self._coalescer.serve()
-            while self._jobs:
-                self._jobs.copy().pop().join()
+            # A copy: each thread takes itself out as it ends.
+            for thread in [*self._jobs]:
+                thread.join()
             self._painter = None
             gc.collect()
             torch = sys.modules.get("torch")
@@ -211,7 +212,19 @@ class Worker:
                 target=self._paint, args=(job,), name=f"engine-job-{job.number}", daemon=True
             )
             self._jobs.add(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # The machine allows no more threads. Those that run go on, and make room.
+                self._jobs.discard(thread)
+                logger.error("request %s got no thread: %s", job.request.request_id, error)
+                self._admission.done(
+                    job,
+                    GenerationFailed(
+                        "The machine has no thread left for this request.",
+                        hint="Try again when others are done.",
+                    ),
+                )
 
     def _paint(self, job: Job) -> None:
         """Run one job; whatever happens, the worker goes on."""
