@@ -239,6 +239,8 @@ class LocalEngine:
             if self._worker is None or self._worker.failed:
                 self._worker = Worker(self._settings, self._admission, self._turn)
                 self._worker.thread.start()
+            if self._worker.crash is not None:
+                raise self._worker.crash
             return self._worker
 
     def _check_model(self, asked: str | None) -> None:

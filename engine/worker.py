@@ -55,6 +55,7 @@ class Worker:
         ended: resolves when the thread has nothing left to do.
         thread: the thread, not started yet.
         companions: what was loaded beside the model; nothing before `loaded` is resolved.
+        crash: what ended the thread while it computed; None as long as it works.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Worker:
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.thread = threading.Thread(target=self._main, name="engine-worker", daemon=True)
         self.companions = NO_COMPANIONS
+        self.crash: EngineError | None = None
         self.weights_bytes = 0
         self.revision = ""
         self._settings = settings
@@ -121,9 +123,11 @@ class Worker:
                 torch.cuda.empty_cache()
         except Exception:
             logger.exception("the engine's thread ended")
-            self._admission.fail_all(
-                GenerationFailed("The computing thread stopped.", hint="Restart the engine.")
+            # First told to whom comes from now on, then to those who wait: nobody is missed.
+            self.crash = GenerationFailed(
+                "The computing thread stopped.", hint="Restart the engine."
             )
+            self._admission.fail_all(self.crash)
         finally:
             self.ended.set_result(None)
 

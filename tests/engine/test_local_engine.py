@@ -243,6 +243,29 @@ async def test_a_thread_that_cannot_start_fails_its_request_and_no_other(
     assert (await paint(engine, new(SHORT, "next"))).images
 
 
+async def test_when_the_computing_thread_dies_nobody_waits_forever(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+
+    def broken(ladder: object, kind: str, attempt: int) -> bool:
+        raise ValueError("the device is gone")
+
+    def no_memory(*args: object, **kwargs: object) -> None:
+        raise MemoryError
+
+    coalescer = engine._worker._coalescer
+    monkeypatch.setattr(coalescer, "_recover", broken)
+    monkeypatch.setattr(coalescer, "network", lambda module: no_memory)
+    async with asyncio.timeout(20):
+        with pytest.raises(GenerationFailed, match="The computing thread stopped"):
+            await paint(engine, new(SHORT, "struck"))
+        assert not engine.health().ok
+        with pytest.raises(GenerationFailed, match="The computing thread stopped"):
+            await paint(engine, new(SHORT, "late"))
+
+
 async def test_an_error_in_one_request_leaves_the_engine_healthy(
     tiny_stable_diffusion, open_engine, monkeypatch
 ) -> None:
