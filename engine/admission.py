@@ -294,9 +294,13 @@ def _comparable(value: object) -> object:
 
 
 def _fingerprint(image: Image.Image | object) -> tuple[object, ...]:
+    mode = getattr(image, "mode", None)
+    if mode in ("P", "PA"):
+        # Their bytes are places in a palette; what is seen decides.
+        image = image.convert("RGBA")  # type: ignore[union-attr]
     data = image.tobytes()  # type: ignore[union-attr]
     return (
-        getattr(image, "mode", None),
+        mode,
         getattr(image, "size", None),
         hashlib.sha256(data).hexdigest(),
     )

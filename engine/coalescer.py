@@ -190,6 +190,7 @@ class Coalescer:
     def serve(self) -> None:
         """Compute what is parked until `close` was called and the last run has ended."""
         between = time.thread_time()
+        group: list[Parked] | None = None
         try:
             while (group := self._next_group()) is not None:
                 if group:
@@ -197,10 +198,10 @@ class Coalescer:
                     self._compute_group(group)
                     between = time.thread_time()
                 # What was computed belongs to its run now.
-                del group
+                group = None
         except BaseException as error:
             logger.exception("the computing thread stopped")
-            self._fail(error)
+            self._fail(error, group or [])
             raise
 
     def _next_group(self) -> list[Parked] | None:
@@ -357,16 +358,19 @@ class Coalescer:
         self._scheduler.remove(parked.call.call_id)
         self._parked.pop(parked.call.call_id, None)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, group: list[Parked]) -> None:
+        """Let nobody wait for a thread that is gone: neither what it was computing nor the rest."""
         with self._changed:
             self._failed = GenerationFailed(
                 f"The computing thread stopped: {type(error).__name__}.",
                 hint="Restart the engine; the log has the details.",
             )
-            for parked in [*self._parked.values()]:
-                self._take_out(parked)
-                parked.error = self._failed
-                parked.ready.set()
+            for parked in (*group, *self._parked.values()):
+                if not parked.ready.is_set():
+                    self._scheduler.remove(parked.call.call_id)
+                    parked.error = self._failed
+                    parked.ready.set()
+            self._parked.clear()
 
 
 def _stop_reason(job: Job) -> EngineError:

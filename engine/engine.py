@@ -148,9 +148,11 @@ class LocalEngine:
 
         Raises:
             Busy: if the queue is full; from the first iteration.
+            ModelNotLoaded: if the request names another model than this engine's.
             EngineError: if the request is wrong or cannot be served; from the iteration.
         """
         check_request(request)
+        self._check_model(request.model)
         worker = self._worker
         companions = NO_COMPANIONS if worker is None else worker.companions
         units = work_units(request, self._spec(), companions)
@@ -240,6 +242,8 @@ class LocalEngine:
             if self._worker is None or self._worker.failed:
                 self._worker = Worker(self._settings, self._admission, self._turn)
                 self._worker.thread.start()
+            if self._worker.crash is not None:
+                raise self._worker.crash
             return self._worker
 
     def _check_model(self, asked: str | None) -> None:

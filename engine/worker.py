@@ -55,6 +55,7 @@ class Worker:
         ended: resolves when the thread has nothing left to do.
         thread: the thread, not started yet.
         companions: what was loaded beside the model; nothing before `loaded` is resolved.
+        crash: what ended the thread while it computed; None as long as it works.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Worker:
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.thread = threading.Thread(target=self._main, name="engine-worker", daemon=True)
         self.companions = NO_COMPANIONS
+        self.crash: EngineError | None = None
         self.weights_bytes = 0
         self.revision = ""
         self._settings = settings
@@ -111,8 +113,9 @@ class Worker:
                 if self._admission.closed:
                     self._coalescer.close()
                 self._coalescer.serve()
-            while self._jobs:
-                self._jobs.copy().pop().join()
+            # A copy: each thread takes itself out as it ends.
+            for thread in [*self._jobs]:
+                thread.join()
             self._painter = None
             gc.collect()
             torch = sys.modules.get("torch")
@@ -120,9 +123,11 @@ class Worker:
                 torch.cuda.empty_cache()
         except Exception:
             logger.exception("the engine's thread ended")
-            self._admission.fail_all(
-                GenerationFailed("The computing thread stopped.", hint="Restart the engine.")
+            # First told to whom comes from now on, then to those who wait: nobody is missed.
+            self.crash = GenerationFailed(
+                "The computing thread stopped.", hint="Restart the engine."
             )
+            self._admission.fail_all(self.crash)
         finally:
             self.ended.set_result(None)
 
@@ -211,7 +216,19 @@ class Worker:
                 target=self._paint, args=(job,), name=f"engine-job-{job.number}", daemon=True
             )
             self._jobs.add(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # The machine allows no more threads. Those that run go on, and make room.
+                self._jobs.discard(thread)
+                logger.error("request %s got no thread: %s", job.request.request_id, error)
+                self._admission.done(
+                    job,
+                    GenerationFailed(
+                        "The machine has no thread left for this request.",
+                        hint="Try again when others are done.",
+                    ),
+                )
 
     def _paint(self, job: Job) -> None:
         """Run one job; whatever happens, the worker goes on."""

@@ -12,8 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_helpers import events_of, paint
+from PIL import Image
 
 from engine import Busy, Done, ImageRequest, ImageResult, LocalEngine, SamplingParams, StepEvent
+from engine.admission import Admission
 from engine.errors import DeadlineExceeded, GenerationFailed, OutOfMemory, RequestCancelled
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +104,21 @@ async def test_the_same_request_at_the_same_moment_is_painted_once(
     assert {event.request_id for event in second} == {"b"}
     assert first[-1].result.images == second[-1].result.images
     assert first[-1].result.images != other[-1].result.images
+
+
+async def test_pictures_that_differ_in_their_palette_only_are_not_the_same_request() -> None:
+    red, blue = Image.new("P", (32, 32)), Image.new("P", (32, 32))
+    red.putpalette([255, 0, 0])
+    blue.putpalette([0, 0, 255])
+    assert red.tobytes() == blue.tobytes()
+    admission = Admission(100.0)
+    jobs = [
+        admission.put(request(1, image=picture, request_id=name), 1.0)[0]
+        for name, picture in (("red", red), ("blue", blue), ("red again", red.copy()))
+    ]
+    assert jobs[0] is not jobs[1]
+    assert jobs[0] is jobs[2]
+    admission.close()
 
 
 async def test_one_of_two_that_wait_for_the_same_may_leave(

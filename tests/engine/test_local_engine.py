@@ -213,6 +213,59 @@ class Faulty:
         monkeypatch.setattr(painter.RunStage, "forward", forward)
 
 
+async def test_a_model_that_is_not_the_engines_is_refused(
+    tiny_stable_diffusion, open_engine
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    with pytest.raises(ModelNotLoaded, match="no model 'banana'"):
+        await paint(engine, new(SHORT, "other", model="banana"))
+    assert (await paint(engine, new(SHORT, "own", model=engine.model))).model == engine.model
+
+
+async def test_a_thread_that_cannot_start_fails_its_request_and_no_other(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("engine-job"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(GenerationFailed):
+            async with asyncio.timeout(10):
+                await paint(engine, new(SHORT, "refused"))
+    assert engine.health().ok
+    assert (await paint(engine, new(SHORT, "next"))).images
+
+
+async def test_when_the_computing_thread_dies_nobody_waits_forever(
+    tiny_stable_diffusion, open_engine, monkeypatch
+) -> None:
+    engine = await open_engine(tiny_stable_diffusion)
+    await engine.load()
+
+    def broken(ladder: object, kind: str, attempt: int) -> bool:
+        raise ValueError("the device is gone")
+
+    def no_memory(*args: object, **kwargs: object) -> None:
+        raise MemoryError
+
+    coalescer = engine._worker._coalescer
+    monkeypatch.setattr(coalescer, "_recover", broken)
+    monkeypatch.setattr(coalescer, "network", lambda module: no_memory)
+    async with asyncio.timeout(20):
+        with pytest.raises(GenerationFailed, match="The computing thread stopped"):
+            await paint(engine, new(SHORT, "struck"))
+        assert not engine.health().ok
+        with pytest.raises(GenerationFailed, match="The computing thread stopped"):
+            await paint(engine, new(SHORT, "late"))
+
+
 async def test_an_error_in_one_request_leaves_the_engine_healthy(
     tiny_stable_diffusion, open_engine, monkeypatch
 ) -> None:
