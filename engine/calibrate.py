@@ -163,7 +163,7 @@ def _read(file: Path | None) -> dict[str, CostCurve]:
             str(name): CostCurve({int(rows): float(value) for rows, value in points.items()})
             for name, points in entries.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -317,7 +317,7 @@ class Coalescer:
             if len(group) > 1:
                 parked.run.shared_forwards += 1
         shape = group[0].shape
-        if shape is not None and seconds > 0:
+        if shape is not None and seconds > 1e-7:
             if len(self.curves) > 256 and shape not in self.curves:
                 self.curves.clear()
             self.curves.setdefault(shape, CostCurve()).observe(rows, seconds)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 # Weight of the newest measurement.
 _SMOOTHING = 0.25
+# Nothing is computed faster; a clock that says so says nothing.
+_LEAST_S = 1e-7
 # Rows are added until one costs this share more than in an endless batch.
 _DEARER = 0.25
 MAX_ROWS = 16
@@ -93,10 +95,12 @@ class CostCurve:
                 sums[index] += weight * term
         ones, first, second, value, mixed = sums
         determinant = ones * second - first * first
+        if determinant <= 0:
+            return 0.0, 0.0
         per_row = (ones * mixed - first * value) / determinant
         return (value - per_row * first) / ones, per_row
 
     @staticmethod
     def _check(rows: int, seconds: float) -> None:
-        if rows < 1 or not 0 < seconds < float("inf"):
+        if rows < 1 or not _LEAST_S <= seconds < float("inf"):
             raise ValueError(f"{rows} rows in {seconds} s cannot be")

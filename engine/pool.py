@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
-from engine.errors import Busy, EngineClosed, ModelNotLoaded
+from engine.errors import Busy, EngineClosed, InvalidRequest, ModelNotLoaded, RequestCancelled
 from engine.registry import short_name
 from engine.request import ImageEvent, ImageRequest
 from engine.stats import Health
@@ -52,6 +52,7 @@ class ModelPool:
         self._engines: OrderedDict[str, LocalEngine] = OrderedDict()
         self._in_use: dict[str, int] = {}
         self._requests: dict[str, str] = {}
+        self._cancelled: set[str] = set()
         self._changing = asyncio.Lock()
         self._closed = False
 
@@ -95,22 +96,39 @@ class ModelPool:
             EngineError: as `LocalEngine.submit`.
         """
         name = self._named(request.model)
-        engine = await self._take(name)
+        if request.request_id in self._requests:
+            raise InvalidRequest(
+                f"Request id '{request.request_id}' is in use.", hint="Leave request_id unset."
+            )
+        # While the model is loading, too: it can be cancelled then.
         self._requests[request.request_id] = name
+        engine = None
         try:
+            engine = await self._take(name)
+            if request.request_id in self._cancelled:
+                raise RequestCancelled("The request was cancelled.")
             events = cast("AsyncGenerator[ImageEvent, None]", engine.submit(request))
             async with aclosing(events):
                 async for event in events:
                     yield event
         finally:
-            self._requests.pop(request.request_id, None)
-            self._give_back(name)
+            del self._requests[request.request_id]
+            self._cancelled.discard(request.request_id)
+            if engine is not None:
+                self._give_back(name)
 
     async def cancel(self, request_id: str) -> bool:
-        """Stop a request within one denoising step; return whether it was known."""
+        """Stop a request within one denoising step; return whether it was known.
+
+        One whose model is still loading ends when it is loaded.
+        """
         name = self._requests.get(request_id)
-        engine = self._engines.get(name) if name is not None else None
-        return engine is not None and await engine.cancel(request_id)
+        if name is None:
+            return False
+        engine = self._engines.get(name)
+        if engine is None or not await engine.cancel(request_id):
+            self._cancelled.add(request_id)
+        return True
 
     async def close(self) -> None:
         """Cancel everything, free all models. Idempotent."""

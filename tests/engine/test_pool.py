@@ -11,7 +11,7 @@ import pytest
 from engine_helpers import paint
 
 from engine import Busy, ImageRequest, LocalEngine, ModelPool, SamplingParams, StepEvent
-from engine.errors import EngineClosed, ModelNotLoaded
+from engine.errors import EngineClosed, InvalidRequest, ModelNotLoaded, RequestCancelled
 
 pytestmark = pytest.mark.anyio
 REQUEST = ImageRequest(
@@ -110,3 +110,17 @@ async def test_a_closed_pool_says_so(open_pool) -> None:
     await pool.close()
     with pytest.raises(EngineClosed):
         await paint(pool, REQUEST)
+
+
+async def test_a_request_is_cancelled_while_its_model_is_loading(open_pool) -> None:
+    pool = open_pool(10**9)
+    loading = asyncio.create_task(paint(pool, named("sdxl")))
+    while "sdxl" not in pool._requests:
+        await asyncio.sleep(0)
+    with pytest.raises(InvalidRequest, match="in use"):
+        await paint(pool, named("sdxl"))
+    assert await pool.cancel("sdxl")
+    with pytest.raises(RequestCancelled):
+        await loading
+    assert not await pool.cancel("sdxl")
+    assert (await paint(pool, named("sdxl"))).images
