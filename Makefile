@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-fast test-s3 check bench bench-engine bench-kb starter clean
+.PHONY: FORCE help install demo test test-fast test-s3 test-long check bench bench-engine bench-kb starter clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,15 +26,18 @@ install: $(STAMP) ## Install into .venv
 demo: $(STAMP) ## Do the main job end to end and write demo-out/index.html
 	@$(BIN)/agent-tools demo --out demo-out
 
-test: $(TEST_STAMP) ## Run the whole test suite
+test: $(TEST_STAMP) ## Run the test suite
 	$(BIN)/python -m pytest
 
 test-fast: $(TEST_STAMP) ## Run the suite without the slow lane
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not long'
 
 test-s3: $(TEST_STAMP) ## S3 tests on a real Ceph gateway (downloads 70 MB of Debian packages once)
 	$(BIN)/python scripts/radosgw fetch
 	$(BIN)/python -m pytest -m radosgw
+
+test-long: $(TEST_STAMP) ## The tests that take minutes each
+	$(BIN)/python -m pytest -m long
 
 check: $(TEST_STAMP) ## Lint, types, import directions
 	$(BIN)/ruff check .
@@ -45,7 +48,7 @@ check: $(TEST_STAMP) ## Lint, types, import directions
 bench: $(TEST_STAMP) ## Side-by-side benchmarks
 	$(BIN)/python -m benchmarks
 
-bench-engine: $(TEST_STAMP) ## The engine beside plain diffusers: mixed load, throughput (six minutes)
+bench-engine: $(TEST_STAMP) ## The engine beside plain diffusers: mixed load, throughput (twelve minutes)
 	$(BIN)/python -m benchmarks mixed_load throughput
 
 bench-kb: $(TEST_STAMP) ## Are pictures found again by other words? (two minutes)

@@ -19,6 +19,7 @@ TARGETS = [
     "test",
     "test-fast",
     "test-s3",
+    "test-long",
     "check",
     "bench",
     "bench-engine",

@@ -95,6 +95,7 @@ def test_the_judge_is_shipped_without_pickles_and_knows_what_the_model_knows() -
     assert load_vocabulary(JUDGE) == load_vocabulary(WEIGHTS)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_one_command_makes_a_model_from_nothing(tmp_path: Path) -> None:
