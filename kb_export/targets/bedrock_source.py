@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from kb_export.errors import RecordRefused, TargetUnavailable
+from kb_export.targets.aws_errors import answered, unreachable
 
 DOCUMENTS_PER_CALL = 10
 POLL_S = 5.0
@@ -211,16 +212,9 @@ class DataSource:
                     hint="Check that the data source is of the kind that the target's name says.",
                     retryable=False,
                 ) from error
-            raise TargetUnavailable(
-                f"{self.name} answered {code}.",
-                hint=_CONFIGURATION.get(code, "Export again later; nothing is lost."),
-                retryable=code not in _CONFIGURATION,
-            ) from error
+            raise answered(self.name, code, _CONFIGURATION) from error
         except BotoCoreError as error:
-            raise TargetUnavailable(
-                f"{self.name} cannot be reached ({type(error).__name__}).",
-                hint="Check the network, then export again; nothing is lost.",
-            ) from error
+            raise unreachable(self.name, error) from error
 
 
 def custom_identifier(document_id: str) -> dict[str, Any]:

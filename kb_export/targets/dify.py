@@ -32,17 +32,16 @@ from typing import Any
 from kb_export.bundle import document
 from kb_export.errors import BadTarget, RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord
-from kb_export.targets.base import Capabilities
 from kb_export.targets.connection import read_connection
 from kb_export.targets.dify_metadata import UUID, DifyMetadata, is_id
 from kb_export.targets.http import Answer, PlatformClient
 from kb_export.targets.kind import TargetKind
 from kb_export.targets.platform import (
+    IndexedPlatform,
     Indexing,
     checked_id,
     dicts,
     file_name,
-    name_part,
     record_id_of,
 )
 from kb_export.targets.settings import TargetSettings, variable_name
@@ -76,7 +75,7 @@ class _Document:
     described: bool
 
 
-class DifyTarget:
+class DifyTarget(IndexedPlatform[_Document]):
     """Write records to one dataset of one Dify.
 
     Args:
@@ -92,28 +91,13 @@ class DifyTarget:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(f"dify:{dataset_id}", Indexing(PLATFORM, self._outcome, sleep, clock))
         self._id = dataset_id
         self._base = f"/datasets/{dataset_id}"
         self._client = client
         self._technique = technique
         self._checked = False
         self._metadata = DifyMetadata(client, self._base)
-        self._indexing = Indexing(PLATFORM, self._outcome, sleep, clock)
-
-    @property
-    def name(self) -> str:
-        """The full name, as `open_target` takes it."""
-        return f"dify:{self._id}"
-
-    @property
-    def label(self) -> str:
-        """The same as the name: it holds no secret."""
-        return self.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Dify indexes after `put`; two exporters at once can both add a document."""
-        return Capabilities(conditional_put=False, checksums=False, pages=True, asynchronous=True)
 
     def put(self, record: KBRecord, image: bytes) -> None:
         """Make `record` the one record of its picture (see `KBTarget.put`)."""
@@ -130,24 +114,6 @@ class DifyTarget:
             self._metadata.write(kept.document_id, record)
         if kept.status != "completed":
             self._indexing.start(record.record_id, "")
-
-    def delete(self, sha256: str) -> None:
-        """Remove every document of the picture with this hash (see `KBTarget.delete`)."""
-        self._check()
-        self._remove(self._documents_of(sha256))
-        self._indexing.forget(name_part(sha256))
-
-    def list_ids(self) -> frozenset[str]:
-        """Return the ids of all records there."""
-        self._check()
-        return frozenset(each.record_id for each in self._documents("kb_"))
-
-    def flush(self) -> None:
-        """Do nothing: Dify derives nothing from all documents."""
-
-    def wait(self, timeout_s: float) -> None:
-        """Block until Dify has indexed everything that was put (see `KBTarget.wait`)."""
-        self._indexing.wait(timeout_s)
 
     def _outcome(self, record_id: str, batch: str) -> str | None:
         """Return "" if a record is indexed or gone, why it never will be, or None if not yet."""
@@ -192,18 +158,14 @@ class DifyTarget:
         self._technique = answer.field("indexing_technique") or self._technique
         self._checked = True
 
-    def _documents_of(self, sha256: str) -> list[_Document]:
-        part = name_part(sha256)
-        return [each for each in self._documents(part) if each.record_id.startswith(part)]
-
-    def _documents(self, keyword: str) -> Iterator[_Document]:
+    def _documents(self, part: str) -> Iterator[_Document]:
         seen: set[str] = set()
         page = 1
         while True:
             answer = self._client.request(
                 "GET",
                 f"{self._base}/documents",
-                params={"keyword": keyword, "page": page, "limit": _PAGE},
+                params={"keyword": part, "page": page, "limit": _PAGE},
             )
             for item in self._client.rows(answer, "data"):
                 found = _document(item)

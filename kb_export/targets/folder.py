@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from kb_export.bundle import (
@@ -25,13 +24,13 @@ from kb_export.bundle import (
     sidecar_key,
 )
 from kb_export.errors import BadRecord, BadTarget, TargetUnavailable
+from kb_export.files import TEMPORARY, write_durably
 from kb_export.record import KBRecord
 from kb_export.targets.base import Capabilities, KBTarget
 from kb_export.targets.kind import TargetKind
 from kb_export.targets.page import render_page
 from kb_export.targets.settings import TargetSettings
 
-_TEMPORARY = ".writing-"
 _RECORD_NAME = re.compile(r"(kb_[0-9a-f]{24}_[0-9a-f]{16})\.json")
 _DOCUMENT_NAME = re.compile(r"(kb_[0-9a-f]{24}_[0-9a-f]{16})\.md(\.metadata\.json)?")
 _IMAGE_NAME = re.compile(r"([0-9a-f]{64})(\.delivery)?\.(png|jpg|webp)")
@@ -131,31 +130,14 @@ class FolderTarget:
             document_found = _DOCUMENT_NAME.fullmatch(path.name)
             image_found = _IMAGE_NAME.fullmatch(path.name)
             if (
-                path.name.startswith(_TEMPORARY)
+                path.name.startswith(TEMPORARY)
                 or (document_found and document_found[1] not in ids)
                 or (image_found and image_found[1] not in hashes)
             ):
                 path.unlink(missing_ok=True)
 
     def _write(self, key: str, data: bytes) -> None:
-        """Write durably and atomically, unless the same bytes are there already."""
-        path = self._root / key
-        with suppress(FileNotFoundError):
-            if path.read_bytes() == data:
-                return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        _sync_directory(path.parent)
+        write_durably(self._root / key, data)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -188,15 +170,6 @@ def _lock(handle: int) -> None:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX)
-
-
-def _sync_directory(path: Path) -> None:
-    if hasattr(os, "O_DIRECTORY"):
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 def parse(rest: str) -> str:

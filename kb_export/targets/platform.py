@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from kb_export.captions import clean
 from kb_export.errors import BadTarget, NotIndexed, TargetUnavailable
 from kb_export.record import KBRecord, Scalar
+from kb_export.targets.base import Capabilities
 
 _STRIDE = 64
 # Platforms tell files of the same name apart by "(1)" before the suffix.
@@ -158,3 +160,76 @@ class Indexing:
             del self._pending[record_id]
             if outcome:
                 self._failed.append((record_id, outcome))
+
+
+class NamedDocument(Protocol):
+    """A document of ours on a platform: all that is known of it everywhere."""
+
+    @property
+    def record_id(self) -> str:
+        """The record that its name carries."""
+
+
+_Document = TypeVar("_Document", bound=NamedDocument)
+
+
+class IndexedPlatform(ABC, Generic[_Document]):
+    """What targets have in common whose platform indexes documents after they were put.
+
+    Args:
+        name: the target's full name.
+        indexing: watches what was put.
+    """
+
+    def __init__(self, name: str, indexing: Indexing) -> None:
+        self._name = name
+        self._indexing = indexing
+
+    @property
+    def name(self) -> str:
+        """The full name, as `open_target` takes it."""
+        return self._name
+
+    @property
+    def label(self) -> str:
+        """The same as the name: it holds no secret."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Documents are indexed after `put`; two exporters at once can both add one."""
+        return Capabilities(conditional_put=False, checksums=False, pages=True, asynchronous=True)
+
+    def delete(self, sha256: str) -> None:
+        """Remove every document of the picture with this hash (see `KBTarget.delete`)."""
+        self._check()
+        self._remove(self._documents_of(sha256))
+        self._indexing.forget(name_part(sha256))
+
+    def list_ids(self) -> frozenset[str]:
+        """Return the ids of all records there."""
+        self._check()
+        return frozenset(each.record_id for each in self._documents("kb_"))
+
+    def flush(self) -> None:
+        """Do nothing: the platform derives nothing from all documents."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Block until the platform has indexed everything that was put (see `KBTarget.wait`)."""
+        self._indexing.wait(timeout_s)
+
+    def _documents_of(self, sha256: str) -> list[_Document]:
+        part = name_part(sha256)
+        return [each for each in self._documents(part) if each.record_id.startswith(part)]
+
+    @abstractmethod
+    def _check(self) -> None:
+        """Ask once whether the place is there and fit for documents."""
+
+    @abstractmethod
+    def _documents(self, part: str) -> Iterator[_Document]:
+        """Yield our documents whose names contain `part`."""
+
+    @abstractmethod
+    def _remove(self, documents: list[_Document]) -> None:
+        """Delete documents; those that are gone already are no error."""

@@ -27,16 +27,15 @@ from typing import Any
 from kb_export.bundle import document
 from kb_export.errors import RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord
-from kb_export.targets.base import Capabilities
 from kb_export.targets.connection import read_connection
 from kb_export.targets.http import Answer, PlatformClient
 from kb_export.targets.kind import TargetKind
 from kb_export.targets.platform import (
+    IndexedPlatform,
     Indexing,
     checked_id,
     file_name,
     metadata_of,
-    name_part,
     record_id_of,
 )
 from kb_export.targets.settings import TargetSettings
@@ -70,7 +69,7 @@ class _Document:
     reason: object
 
 
-class RAGFlowTarget:
+class RAGFlowTarget(IndexedPlatform[_Document]):
     """Write records to one dataset of one RAGFlow."""
 
     def __init__(
@@ -81,27 +80,12 @@ class RAGFlowTarget:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(f"ragflow:{dataset_id}", Indexing(PLATFORM, self._outcome, sleep, clock))
         self._id = dataset_id
         self._base = f"/api/v1/datasets/{dataset_id}"
         self._client = client
         self._checked = False
         self._update_method: str | None = None
-        self._indexing = Indexing(PLATFORM, self._outcome, sleep, clock)
-
-    @property
-    def name(self) -> str:
-        """The full name, as `open_target` takes it."""
-        return f"ragflow:{self._id}"
-
-    @property
-    def label(self) -> str:
-        """The same as the name: it holds no secret."""
-        return self.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """RAGFlow indexes after `put`; two exporters at once can both add a document."""
-        return Capabilities(conditional_put=False, checksums=False, pages=True, asynchronous=True)
 
     def put(self, record: KBRecord, image: bytes) -> None:
         """Make `record` the one record of its picture (see `KBTarget.put`).
@@ -127,24 +111,6 @@ class RAGFlowTarget:
             self._parse(document_id, record)
         if kept is None or kept.state != "DONE":
             self._indexing.start(record.record_id, document_id)
-
-    def delete(self, sha256: str) -> None:
-        """Remove every document of the picture with this hash (see `KBTarget.delete`)."""
-        self._check()
-        self._remove(self._documents_of(sha256))
-        self._indexing.forget(name_part(sha256))
-
-    def list_ids(self) -> frozenset[str]:
-        """Return the ids of all records there."""
-        self._check()
-        return frozenset(each.record_id for each in self._documents("kb_"))
-
-    def flush(self) -> None:
-        """Do nothing: RAGFlow derives nothing from all documents."""
-
-    def wait(self, timeout_s: float) -> None:
-        """Block until RAGFlow has indexed everything that was put (see `KBTarget.wait`)."""
-        self._indexing.wait(timeout_s)
 
     def _outcome(self, record_id: str, document_id: str) -> str | None:
         """Return "" if a document is indexed or gone, why it never will be, or None if not yet."""
@@ -177,15 +143,11 @@ class RAGFlowTarget:
         self._expect(answer)
         self._checked = True
 
-    def _documents_of(self, sha256: str) -> list[_Document]:
-        part = name_part(sha256)
-        return [each for each in self._documents(part) if each.record_id.startswith(part)]
-
-    def _documents(self, keywords: str) -> Iterator[_Document]:
+    def _documents(self, part: str) -> Iterator[_Document]:
         seen: set[str] = set()
         page = 1
         while True:
-            params: dict[str, str | int] = {"keywords": keywords, "page": page, "page_size": _PAGE}
+            params: dict[str, str | int] = {"keywords": part, "page": page, "page_size": _PAGE}
             # Oldest first: what is added meanwhile comes on later pages.
             params.update(orderby="create_time", desc="false")
             answer = self._request("GET", "/documents", params=params)

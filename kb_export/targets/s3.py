@@ -31,6 +31,7 @@ from kb_export.bundle import (
 )
 from kb_export.errors import RecordRefused, TargetUnavailable
 from kb_export.record import KBRecord
+from kb_export.targets.aws_errors import answered, unreachable
 from kb_export.targets.base import Capabilities
 
 # From here on a picture travels in parts, so that a broken connection costs one part.
@@ -307,16 +308,9 @@ class S3Target:
                     f"{record.image_id} is too large for {self.name}.",
                     hint="Export a smaller copy.",
                 ) from error
-            raise TargetUnavailable(
-                f"{self.name} answered {code}.",
-                hint=_CONFIGURATION.get(code, "Export again later; nothing is lost."),
-                retryable=code not in _CONFIGURATION,
-            ) from error
+            raise answered(self.name, code, _CONFIGURATION) from error
         except BotoCoreError as error:
-            raise TargetUnavailable(
-                f"{self.name} cannot be reached ({type(error).__name__}).",
-                hint="Check the network and the endpoint, then export again; nothing is lost.",
-            ) from error
+            raise unreachable(self.name, error) from error
 
 
 def _parts(data: bytes) -> Iterator[bytes]:
