@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from agent_tools.diagrams.legibility import Label
+from agent_tools.diagrams.render import Drawing
+
 SPECS = {
     "flowchart": """flowchart LR
   subgraph client [Client apps]
@@ -173,3 +176,8 @@ SPECS = {
     August : Launch
 """,
 }
+
+
+def label(drawing: Drawing, text: str) -> Label:
+    """Return the label of a drawing that says `text`."""
+    return next(found for found in drawing.labels if found.text == text)

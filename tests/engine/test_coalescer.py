@@ -9,33 +9,16 @@ import threading
 from contextlib import aclosing
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from crowd import difference, small, together
 from engine_helpers import events_of, paint
 from PIL import Image
 
-from engine import Busy, Done, ImageRequest, ImageResult, LocalEngine, SamplingParams, StepEvent
+from engine import Busy, Done, ImageRequest, StepEvent
 from engine.admission import Admission
-from engine.errors import DeadlineExceeded, GenerationFailed, OutOfMemory, RequestCancelled
+from engine.errors import DeadlineExceeded, RequestCancelled
 
 pytestmark = pytest.mark.anyio
-
-
-def request(seed: int, steps: int = 6, **changes: object) -> ImageRequest:
-    params = SamplingParams(num_inference_steps=steps, **changes.pop("params", {}))  # type: ignore
-    return ImageRequest("a red mug", seeds=(seed,), width=32, height=32, params=params, **changes)  # type: ignore
-
-
-async def together(engine: LocalEngine, requests: list[ImageRequest]) -> list[ImageResult]:
-    return list(await asyncio.gather(*(paint(engine, each) for each in requests)))
-
-
-def difference(one: ImageResult, other: ImageResult) -> int:
-    """Largest difference of any channel of any pixel."""
-    pairs = zip(one.images, other.images, strict=True)
-    return max(
-        int(np.abs(np.asarray(a).astype(int) - np.asarray(b).astype(int)).max()) for a, b in pairs
-    )
 
 
 async def test_requests_of_all_kinds_share_forwards_and_look_as_if_alone(
@@ -43,12 +26,12 @@ async def test_requests_of_all_kinds_share_forwards_and_look_as_if_alone(
 ) -> None:
     engine = await open_engine(tiny_stable_diffusion)
     requests = [
-        request(1, 12, params={"guidance_scale": 5.0}),
-        request(2, 4, params={"guidance_scale": 1.0}),
-        request(3, 7, params={"guidance_scale": 3.0, "sampler": "euler"}),
-        request(4, 9, params={"guidance_scale": 7.5, "sampler": "dpm++"}, negative_prompt="blue"),
-        request(5, 4, params={"guidance_scale": 1.0, "sampler": "unipc"}),
-        request(6, 5, params={"guidance_scale": 2.0, "sampler": "euler-a"}),
+        small(1, 12, params={"guidance_scale": 5.0}),
+        small(2, 4, params={"guidance_scale": 1.0}),
+        small(3, 7, params={"guidance_scale": 3.0, "sampler": "euler"}),
+        small(4, 9, params={"guidance_scale": 7.5, "sampler": "dpm++"}, negative_prompt="blue"),
+        small(5, 4, params={"guidance_scale": 1.0, "sampler": "unipc"}),
+        small(6, 5, params={"guidance_scale": 2.0, "sampler": "euler-a"}),
     ]
     shared = await together(engine, requests)
     assert sum(result.shared_forwards > 0 for result in shared) >= 2
@@ -67,13 +50,13 @@ async def test_alone_is_bitwise_repeatable_whatever_else_runs(
     tiny_stable_diffusion, open_engine
 ) -> None:
     engine = await open_engine(tiny_stable_diffusion)
-    wanted = request(1, 8, deterministic=True)
+    wanted = small(1, 8, deterministic=True)
     quiet = await paint(engine, wanted)
     busy = await together(
         engine,
         [
             replace(wanted, request_id="busy"),
-            *(request(10 + number, 8) for number in range(4)),
+            *(small(10 + number, 8) for number in range(4)),
         ],
     )
     assert busy[0].images[0].tobytes() == quiet.images[0].tobytes()
@@ -81,9 +64,9 @@ async def test_alone_is_bitwise_repeatable_whatever_else_runs(
 
 async def test_images_of_one_request_share_forwards_too(tiny_stable_diffusion, open_engine) -> None:
     engine = await open_engine(tiny_stable_diffusion)
-    result = await paint(engine, replace(request(0), seeds=(1, 2, 3, 4)))
+    result = await paint(engine, replace(small(0), seeds=(1, 2, 3, 4)))
     assert result.shared_forwards > 0
-    alone = await paint(engine, request(3))
+    alone = await paint(engine, small(3))
     assert difference(replace(alone), replace(result, images=(result.images[2],))) <= 1
 
 
@@ -93,7 +76,7 @@ async def test_the_same_request_at_the_same_moment_is_painted_once(
     engine = await open_engine(tiny_stable_diffusion)
     await engine.load()
     before = engine.stats().get("denoise_calls", 0)
-    wanted = request(1, 30)
+    wanted = small(1, 30)
     first, second, other = await asyncio.gather(
         events_of(engine, replace(wanted, request_id="a")),
         events_of(engine, replace(wanted, request_id="b", priority="batch")),
@@ -113,7 +96,7 @@ async def test_pictures_that_differ_in_their_palette_only_are_not_the_same_reque
     assert red.tobytes() == blue.tobytes()
     admission = Admission(100.0)
     jobs = [
-        admission.put(request(1, image=picture, request_id=name), 1.0)[0]
+        admission.put(small(1, image=picture, request_id=name), 1.0)[0]
         for name, picture in (("red", red), ("blue", blue), ("red again", red.copy()))
     ]
     assert jobs[0] is not jobs[1]
@@ -125,7 +108,7 @@ async def test_one_of_two_that_wait_for_the_same_may_leave(
     tiny_stable_diffusion, open_engine
 ) -> None:
     engine = await open_engine(tiny_stable_diffusion)
-    wanted = request(1, 60)
+    wanted = small(1, 60)
     stays = asyncio.create_task(paint(engine, replace(wanted, request_id="stays")))
     async with aclosing(engine.submit(replace(wanted, request_id="leaves"))) as leaves:
         await anext(leaves)
@@ -134,122 +117,6 @@ async def test_one_of_two_that_wait_for_the_same_may_leave(
             await anext(leaves)
     assert (await stays).images
     assert not await engine.cancel("leaves")
-
-
-class Breaking:
-    """A denoiser whose forwards fail as told; `rows` collects the rows it was called with."""
-
-    def __init__(self, monkeypatch, fails) -> None:
-        from diffusers import UNet2DConditionModel
-
-        self.rows: list[int] = []
-        original = UNet2DConditionModel.forward
-        breaking = self
-
-        def forward(module, sample, *args, **kwargs):
-            breaking.rows.append(len(sample))
-            error = fails(sample)
-            if error is not None:
-                raise error
-            return original(module, sample, *args, **kwargs)
-
-        monkeypatch.setattr(UNet2DConditionModel, "forward", forward)
-
-
-async def test_one_bad_request_never_breaks_the_batch_it_shared(
-    tiny_stable_diffusion, open_engine, monkeypatch
-) -> None:
-    import torch
-
-    engine = await open_engine(tiny_stable_diffusion)
-    await engine.load()
-    # The bad one's forwards are known by what only they hold: latents that are not a number.
-    good = [request(number, 5) for number in range(3)]
-    clean = await together(engine, good)
-    from engine.calls import PipelineCall
-
-    original = PipelineCall.arguments
-
-    def poisoned(call, view):
-        arguments = original(call, view)
-        if call.seed == 7:
-            arguments["latents"] = torch.full((1, 4, 4, 4), float("nan"))
-        return arguments
-
-    monkeypatch.setattr(PipelineCall, "arguments", poisoned)
-    Breaking(
-        monkeypatch,
-        lambda sample: ValueError("no such number") if sample.isnan().any() else None,
-    )
-    results = await asyncio.gather(
-        *(paint(engine, replace(each, request_id=f"again {each.seeds}")) for each in good),
-        paint(engine, replace(request(7, 5), request_id="bad")),
-        return_exceptions=True,
-    )
-    assert isinstance(results[-1], GenerationFailed)
-    assert "no such number" in str(results[-1])
-    for result, before in zip(results, clean, strict=False):
-        assert difference(result, before) <= 1
-
-
-async def test_out_of_memory_halves_the_batch_and_everybody_gets_a_picture(
-    tiny_stable_diffusion, open_engine, monkeypatch
-) -> None:
-    import torch
-
-    engine = await open_engine(tiny_stable_diffusion)
-    await engine.load()
-    breaking = Breaking(
-        monkeypatch,
-        lambda sample: torch.OutOfMemoryError("CUDA out of memory") if len(sample) > 2 else None,
-    )
-    results = await together(engine, [request(number, 8) for number in range(6)])
-    assert all(result.images for result in results)
-    assert max(breaking.rows) > 2, "it was tried"
-    assert breaking.rows.count(max(breaking.rows)) <= 2, "and learned from"
-
-
-async def test_memory_that_is_short_for_a_moment_is_waited_out(
-    tiny_stable_diffusion, open_engine, monkeypatch
-) -> None:
-    engine = await open_engine(tiny_stable_diffusion)
-    clean = await paint(engine, request(1))
-    failures = [MemoryError()]
-    Breaking(monkeypatch, lambda sample: failures.pop() if failures else None)
-    again = await paint(engine, replace(request(1), request_id="again"))
-    assert again.images[0].tobytes() == clean.images[0].tobytes()
-    assert not failures
-
-
-async def test_a_picture_too_large_to_decode_is_decoded_in_tiles(
-    tiny_stable_diffusion, open_engine, monkeypatch
-) -> None:
-    import torch
-    from diffusers import AutoencoderKL
-
-    engine = await open_engine(tiny_stable_diffusion)
-    await engine.load()
-    original = AutoencoderKL.decode
-
-    def decode(self, z, *args, **kwargs):
-        if not self.use_tiling:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(self, z, *args, **kwargs)
-
-    monkeypatch.setattr(AutoencoderKL, "decode", decode)
-    assert (await paint(engine, request(1))).images
-
-
-async def test_what_never_fits_is_a_clear_error_and_the_engine_lives(
-    tiny_stable_diffusion, open_engine, monkeypatch
-) -> None:
-    engine = await open_engine(tiny_stable_diffusion)
-    with monkeypatch.context() as patch:
-        Breaking(patch, lambda sample: MemoryError())
-        with pytest.raises(OutOfMemory, match="smaller size"):
-            await paint(engine, request(1))
-    assert (await paint(engine, replace(request(1), request_id="after"))).images
-    assert engine.health().ok
 
 
 async def test_a_thousand_random_cancels_leave_no_thread_no_slot_no_picture(
@@ -263,7 +130,7 @@ async def test_a_thousand_random_cancels_leave_no_thread_no_slot_no_picture(
 
     async def one(number: int) -> None:
         wanted = replace(
-            request(number, chance.randint(1, 4), params={"guidance_scale": chance.choice((1, 3))}),
+            small(number, chance.randint(1, 4), params={"guidance_scale": chance.choice((1, 3))}),
             request_id=f"random {number}",
         )
         stop_at = chance.randint(0, 5)
@@ -287,7 +154,7 @@ async def test_a_thousand_random_cancels_leave_no_thread_no_slot_no_picture(
     assert len(ends) == 1000
     assert min(ends.count(end) for end in ("done", "left", "cancelled")) > 20
     # "left" ones end within a step of their own.
-    await paint(engine, replace(request(1), request_id="after"))
+    await paint(engine, replace(small(1), request_id="after"))
     while threading.active_count() > threads:
         await asyncio.to_thread(
             lambda: [t.join() for t in threading.enumerate() if t.name.startswith("engine-job")]
@@ -302,8 +169,8 @@ async def test_cancel_frees_its_place_within_one_step_even_in_a_crowd(
     tiny_stable_diffusion, open_engine
 ) -> None:
     engine = await open_engine(tiny_stable_diffusion)
-    others = [asyncio.create_task(paint(engine, request(number, 40))) for number in range(5)]
-    wanted = replace(request(9, 200), request_id="crowded")
+    others = [asyncio.create_task(paint(engine, small(number, 40))) for number in range(5)]
+    wanted = replace(small(9, 200), request_id="crowded")
     steps = 0
     with pytest.raises(RequestCancelled):
         async for event in engine.submit(wanted):
@@ -321,14 +188,14 @@ async def test_a_deadline_is_checked_at_the_door_and_at_each_step(
     engine = await open_engine(tiny_stable_diffusion)
     await engine.load()
     with pytest.raises(DeadlineExceeded, match="It would take"):
-        await paint(engine, request(1, 200, deadline_s=1e-6))
+        await paint(engine, small(1, 200, deadline_s=1e-6))
     from engine import jobs
 
     clock = {"now": 0.0}
     monkeypatch.setattr(jobs.time, "monotonic", lambda: clock["now"])
     steps = 0
     with pytest.raises(DeadlineExceeded, match="has passed"):
-        async for event in engine.submit(request(2, 200, deadline_s=1000)):
+        async for event in engine.submit(small(2, 200, deadline_s=1000)):
             if isinstance(event, StepEvent):
                 steps = event.step
                 clock["now"] = 2000.0
@@ -339,20 +206,20 @@ async def test_a_caller_fills_its_share_and_others_still_get_in(
     tiny_stable_diffusion, open_engine
 ) -> None:
     engine = await open_engine(tiny_stable_diffusion, max_queue_s=1.0, caller_share=1e-4)
-    greedy = replace(request(1, 200), caller="greedy")
+    greedy = replace(small(1, 200), caller="greedy")
     async with aclosing(engine.submit(greedy)) as events:
         await anext(events)
         with pytest.raises(Busy, match="your requests") as refused:
-            await paint(engine, replace(request(2, 200), caller="greedy"))
+            await paint(engine, replace(small(2, 200), caller="greedy"))
         assert refused.value.retry_after_s >= 1
-        assert (await paint(engine, replace(request(2, 2), caller="modest"))).images
+        assert (await paint(engine, replace(small(2, 2), caller="modest"))).images
 
 
 async def test_waiting_requests_start_by_class_then_by_size(
     tiny_stable_diffusion, open_engine
 ) -> None:
     engine = await open_engine(tiny_stable_diffusion, max_running=1)
-    first = asyncio.create_task(paint(engine, request(0, 60)))
+    first = asyncio.create_task(paint(engine, small(0, 60)))
     while engine.stats()["running"] == 0:
         await asyncio.sleep(0)
     finished: list[str] = []
@@ -362,9 +229,9 @@ async def test_waiting_requests_start_by_class_then_by_size(
         finished.append(name)
 
     await asyncio.gather(
-        watch("batch", request(1, 2, priority="batch")),
-        watch("long", request(2, 20)),
-        watch("short", request(3, 3)),
+        watch("batch", small(1, 2, priority="batch")),
+        watch("long", small(2, 20)),
+        watch("short", small(3, 3)),
     )
     await first
     assert finished == ["short", "long", "batch"]
@@ -372,13 +239,13 @@ async def test_waiting_requests_start_by_class_then_by_size(
 
 async def test_a_prompt_is_encoded_once(tiny_stable_diffusion, open_engine) -> None:
     engine = await open_engine(tiny_stable_diffusion)
-    first = await paint(engine, request(1))
+    first = await paint(engine, small(1))
     assert engine.stats().get("text_cache_hits", 0) == 0
-    second = await paint(engine, replace(request(1), request_id="again"))
+    second = await paint(engine, replace(small(1), request_id="again"))
     assert engine.stats()["text_cache_hits"] == 1
     assert second.images[0].tobytes() == first.images[0].tobytes()
-    await paint(engine, replace(request(1), prompt="a blue mug", request_id="other words"))
-    await paint(engine, replace(request(1), negative_prompt="red", request_id="other negative"))
+    await paint(engine, replace(small(1), prompt="a blue mug", request_id="other words"))
+    await paint(engine, replace(small(1), negative_prompt="red", request_id="other negative"))
     assert engine.stats()["text_cache_hits"] == 1
 
 
@@ -386,7 +253,7 @@ async def test_previews_come_when_asked_for_and_show_the_picture_under_way(
     tiny_stable_diffusion, open_engine
 ) -> None:
     engine = await open_engine(tiny_stable_diffusion)
-    events = await events_of(engine, replace(request(1, 6), preview_every=2))
+    events = await events_of(engine, replace(small(1, 6), preview_every=2))
     steps = [event for event in events if isinstance(event, StepEvent)]
     assert [event.preview is not None for event in steps] == [
         False,
@@ -397,35 +264,9 @@ async def test_previews_come_when_asked_for_and_show_the_picture_under_way(
         False,
     ]
     assert steps[1].preview.size == (256, 256)
-    plain = await events_of(engine, replace(request(1, 6), request_id="plain"))
+    plain = await events_of(engine, replace(small(1, 6), request_id="plain"))
     assert all(event.preview is None for event in plain if isinstance(event, StepEvent))
     assert plain[-1].result.images[0].tobytes() == events[-1].result.images[0].tobytes()
-
-
-async def test_a_wedged_forward_turns_health_red_and_the_rest_green_again(
-    tiny_stable_diffusion, open_engine, monkeypatch
-) -> None:
-    from engine import pulse
-
-    monkeypatch.setattr(pulse, "_WEDGED_FLOOR_S", 0.05)
-    engine = await open_engine(tiny_stable_diffusion)
-    await paint(engine, request(1, 8))
-    entered, leave = threading.Event(), threading.Event()
-
-    def wedge(sample) -> None:
-        entered.set()
-        leave.wait(60)
-
-    with monkeypatch.context() as patch:
-        Breaking(patch, wedge)
-        stuck = asyncio.create_task(paint(engine, request(2, 1)))
-        await asyncio.to_thread(entered.wait, 60)
-        while engine.health().ok:
-            await asyncio.sleep(0.01)
-        assert "denoise" in engine.health().reason
-        leave.set()
-        await stuck
-    assert engine.health().ok
 
 
 async def test_an_exclusive_model_lets_one_run_finish_before_the_next(
@@ -441,7 +282,7 @@ async def test_an_exclusive_model_lets_one_run_finish_before_the_next(
             if isinstance(event, StepEvent):
                 order.append(name)
 
-    await asyncio.gather(watch("a", request(1, 5)), watch("b", request(2, 5)))
+    await asyncio.gather(watch("a", small(1, 5)), watch("b", small(2, 5)))
     assert order in (["a"] * 5 + ["b"] * 5, ["b"] * 5 + ["a"] * 5)
 
 

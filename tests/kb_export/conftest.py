@@ -1,12 +1,18 @@
-"""A gallery, and a bucket on moto's S3 server reached over HTTP."""
+"""A gallery, a bucket on moto's S3 server, platforms behind strict stubs, vector stores."""
 
 from __future__ import annotations
 
+import gc
+import importlib.util
+import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_helpers import Configure
+from platform_cases import Case, running
 
 from agent_tools.gallery import Gallery
 
@@ -57,3 +63,76 @@ def bucket(s3_client: Any, request: pytest.FixtureRequest) -> str:
     s3_client.create_bucket(Bucket=name)
     s3_client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name
+
+
+@pytest.fixture
+def open_webui() -> Iterator[Case]:
+    with running("open-webui") as made:
+        yield made
+
+
+@pytest.fixture
+def dify() -> Iterator[Case]:
+    with running("dify") as made:
+        yield made
+
+
+@pytest.fixture
+def ragflow() -> Iterator[Case]:
+    with running("ragflow") as made:
+        yield made
+
+
+STORES = ("memory", "chroma", "qdrant")
+
+
+@pytest.fixture
+def no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_tools.knowledge.find_encoder", lambda: None)
+    monkeypatch.setenv("ANONYMIZED_TELEMETRY", "False")
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Return a function that sets the environment as an operator does."""
+
+    def set_up(store: str, arguments: Any = None, **settings: str) -> None:
+        values = {
+            "store": store,
+            "arguments": arguments if isinstance(arguments, str) else json.dumps(arguments or {}),
+            "embedding": "vector_stores.WordEmbeddings",
+            "records": str(tmp_path / "records" / "langchain.sqlite3"),
+            **settings,
+        }
+        for name, value in values.items():
+            monkeypatch.setenv(f"AGENT_TOOLS_KB_LANGCHAIN_{name.upper()}", value)
+
+    return set_up
+
+
+@pytest.fixture(params=STORES)
+def store_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def vector_store(store_kind: str, tmp_path: Path, configure: Configure) -> Iterator[str]:
+    """Set up one kind of store that lasts, and return its target's name."""
+    if store_kind == "memory":
+        configure("vector_stores:lasting_store", {"key": f"{{name}}-{uuid.uuid4().hex}"})
+    elif store_kind == "chroma":
+        if importlib.util.find_spec("langchain_chroma") is None:
+            pytest.skip("langchain-chroma is not installed")
+        configure(
+            "langchain_chroma.Chroma",
+            {"collection_name": "{name}", "persist_directory": str(tmp_path / "chroma")},
+        )
+    else:
+        if importlib.util.find_spec("langchain_qdrant") is None:
+            pytest.skip("langchain-qdrant is not installed")
+        configure(
+            "langchain_qdrant:QdrantVectorStore.construct_instance",
+            {"collection_name": "{name}", "client_options": {"path": str(tmp_path / "qdrant")}},
+        )
+    yield "langchain:shop"
+    gc.collect()  # Qdrant's client wants to be gone before the interpreter is
