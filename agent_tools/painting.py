@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 RECIPE_VERSION = 1
 CREATOR_TOOL = "agent-tools"
 MAX_SEED = 2**32 - 1
+EditSeed = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=MAX_SEED,
+        description="Same arguments and seed give the same picture. Random, and reported, if left "
+        "out.",
+    ),
+]
 PromptText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
 

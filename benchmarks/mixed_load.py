@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ from benchmarks.engine_jobs import (
     latencies,
 )
 from benchmarks.mixed_load_picture import draw
+from benchmarks.report import hand_over
 from engine.devices import thread_count
 
 OUT = Path("benchmarks/out/mixed_load.json")
@@ -178,14 +178,9 @@ def main() -> None:
     found = asyncio.run(
         measure(arguments.model, arguments.threads, arguments.repeats, arguments.open_jobs)
     )
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(found, indent=2), encoding="utf-8")
     if arguments.picture is not None:
         arguments.picture.write_text(draw(found), encoding="utf-8")
-    if arguments.json:
-        print(json.dumps(found, indent=2))
-    else:
-        show(found)
+    hand_over(found, OUT, show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.table import Table
 
 from benchmarks import engine_jobs
 from benchmarks.engine_jobs import EngineServer, JobSpec, PlainServer
+from benchmarks.report import hand_over
 from engine.devices import thread_count
 
 OUT = Path("benchmarks/out/throughput.json")
@@ -144,12 +144,7 @@ def main() -> None:
     found = asyncio.run(
         measure(arguments.model, arguments.threads, arguments.rounds, arguments.images)
     )
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps(found, indent=2), encoding="utf-8")
-    if arguments.json:
-        print(json.dumps(found, indent=2))
-    else:
-        show(found)
+    hand_over(found, OUT, show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

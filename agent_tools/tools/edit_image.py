@@ -12,7 +12,7 @@ from agent_tools.appearance import STARTER
 from agent_tools.edit_pictures import kept_change, open_edit_pictures
 from agent_tools.instruction import backdrop, wanted_picture
 from agent_tools.painting import (
-    MAX_SEED,
+    EditSeed,
     PromptText,
     keep_and_show,
     new_image,
@@ -81,13 +81,7 @@ class EditImageArguments(Arguments):
         description="Pictures of what must be recognized in the result; for edit models.",
     )
     negative_prompt: str = Field(default="", max_length=1000, description="What to keep away from.")
-    seed: int | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_SEED,
-        description="Same arguments and seed give the same picture. Random, and reported, if left "
-        "out.",
-    )
+    seed: EditSeed = None
     steps: int | None = Field(
         default=None, ge=1, le=150, description="Denoising steps; the model's default if left out."
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field
 
 from agent_tools.painting import (
-    MAX_SEED,
+    EditSeed,
     PromptText,
     keep_and_show,
     new_image,
@@ -49,13 +49,7 @@ class UpscaleImageArguments(Arguments):
         description="How much detail may be added: 0.2 little, 0.5 much. The model's default if "
         "left out; not for upscale networks.",
     )
-    seed: int | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_SEED,
-        description="Same arguments and seed give the same picture. Random, and reported, if left "
-        "out.",
-    )
+    seed: EditSeed = None
     steps: int | None = Field(
         default=None,
         ge=1,
