@@ -292,10 +292,10 @@ class Coalescer:
 
     def _compute(self, group: list[Parked]) -> None:
         kind = group[0].kind
-        started = time.monotonic()
         # Also repairs the count for threads to come: runs set theirs to one.
         torch.set_num_threads(self.threads)
         with self._turn, self._pulse.computing(kind), torch.inference_mode():
+            started = time.monotonic()  # waiting for another model's turn is no cost of this one
             self._prepare(kind)
             if group[0].compute is not None:
                 group[0].output = group[0].compute()
@@ -306,7 +306,8 @@ class Coalescer:
                 for parked, output in zip(group, outputs, strict=True):
                     parked.output = output
             self.synchronize()
-        self._account(group, kind, time.monotonic() - started)
+            seconds = time.monotonic() - started
+        self._account(group, kind, seconds)
 
     def _account(self, group: list[Parked], kind: str, seconds: float) -> None:
         rows = sum(parked.call.rows for parked in group)
