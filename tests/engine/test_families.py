@@ -20,6 +20,9 @@ from engine.request import Mode
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_references")]
 FAMILIES = tuple(BUILDERS)
+# Other batch sizes take other matrix kernels, whose sums differ in the last bits; random weights
+# carry that further than trained ones do (1 of 255, docs/reproducibility.md).
+ROUNDING = 4
 FOUR_STEPS = SamplingParams(num_inference_steps=4)
 EDITORS = ("flux-kontext", "flux2-klein", "qwen-image-edit-plus")
 PAINTERS = tuple(name for name in FAMILIES if name not in ("flux-fill", "qwen-image-edit-plus"))
@@ -153,7 +156,7 @@ async def test_what_shares_forwards_looks_as_if_it_had_been_alone(family, engine
         alone = await paint(engine, replace(request, deterministic=True, request_id="alone"))
         assert alone.shared_forwards == 0
         for image, pixels in zip(alone.images, together[request.request_id], strict=True):
-            assert np.abs(np.asarray(image, int) - pixels).max() <= 1
+            assert np.abs(np.asarray(image, int) - pixels).max() <= ROUNDING
     # The others' forwards are joined in test_family_forwards.py: nothing measures their cost before
     # the first request, and the scheduler may then prefer to run them one after the other.
     if "text-to-image" in served(family):
@@ -177,7 +180,10 @@ async def test_two_shapes_of_the_same_area_do_not_mix(family, engine_for) -> Non
     for request in (wide, tall):
         alone = await paint(engine, replace(request, deterministic=True, request_id="alone"))
         for one, other in zip(together[request.request_id].images, alone.images, strict=True):
-            assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 1
+            difference = np.abs(np.asarray(one, int) - np.asarray(other, int))
+            assert difference.max() <= ROUNDING
+        first, second = (np.asarray(image, int) for image in alone.images[:2])
+        assert np.abs(first - second).max() > 10 * ROUNDING, "so flat that nothing was compared"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
