@@ -129,6 +129,13 @@ class Settings(BaseModel):
     links: Literal["resource", "https", "text"] = Field(
         default="resource", description="Form of links; https needs public_url."
     )
+    answer_within_s: float = Field(
+        default=45,
+        gt=0,
+        le=3600,
+        description="Seconds after which a call over MCP is answered with a job_id and goes on in "
+        "the background; many clients give up at 60.",
+    )
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
     token: SecretStr | None = Field(default=None, description="Bearer token of the HTTP server.")
     kb: str | None = Field(

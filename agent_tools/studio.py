@@ -37,6 +37,8 @@ class Studio:
         gallery: keeps pictures with their recipes.
         personas: keeps personas by id.
         knowledge: exports to knowledge bases and searches the local index.
+        jobs: calls that go on after they were answered.
+        idempotency: what calls with a key of the caller's gave.
         tools: every tool by name.
     """
 
@@ -48,6 +50,9 @@ class Studio:
         personas: PersonaStore,
         knowledge: Knowledge,
     ) -> None:
+        from agent_tools.idempotency import Idempotency
+        from agent_tools.jobs import Jobs
+        from agent_tools.process_mark import ProcessMark
         from agent_tools.tools import all_tools
 
         self.settings = settings
@@ -56,6 +61,9 @@ class Studio:
         self.personas = personas
         self.knowledge = knowledge
         self.repeats = Repeats(gallery)
+        self._mark = ProcessMark(gallery.data_dir / "processes")
+        self.jobs = Jobs(gallery, self._mark)
+        self.idempotency = Idempotency(gallery, self._mark)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
 
     @classmethod
@@ -121,8 +129,10 @@ class Studio:
         return tool_image(record, self.gallery, self.settings.public_url)
 
     async def close(self) -> None:
-        """Stop the engine and close the files."""
+        """Stop running jobs and the engine and close the files."""
+        await self.jobs.close()
         await self.engine.close()
+        self._mark.close()
         self.knowledge.close()
         self.gallery.close()
 

@@ -25,7 +25,7 @@ from server.auth import AccessPolicy, Guard, error_response
 from server.images import image_routes
 from server.kb_pages import kb_routes
 from server.logs import configure_logging, current_request_id
-from server.mcp import build_server
+from server.mcp import ToolServer, build_server
 from server.shutdown import close_within, leave_now
 from server.warm_up import WarmUp
 
@@ -35,19 +35,26 @@ GRACE_S = 10
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> Starlette:
+def build_app(
+    studio: Studio,
+    warm_up: WarmUp,
+    *,
+    host: str = "127.0.0.1",
+    server: ToolServer | None = None,
+) -> Starlette:
     """Build the HTTP application of a studio. Its lifespan loads the model and closes the studio.
 
     Args:
         studio: what the tools work with.
         warm_up: told to start with the application.
         host: the address it will listen on; decides who may call.
+        server: the MCP server, if it shall have more than the studio's tools.
 
     Raises:
         BadSettings: if others could reach it without a token, or settings contradict each other.
     """
     policy = AccessPolicy.for_bind(studio.settings, host)
-    server = build_server(studio)
+    server = server or build_server(studio)
     # The guard checks Host and Origin for all routes, so the SDK's own check, which knows fewer
     # names, is off. The SDK bounds the body of a message to 4 MiB.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)

@@ -52,6 +52,8 @@ class Tool(ABC):
     destructive: ClassVar[bool] = False
     idempotent: ClassVar[bool] = True
     open_world: ClassVar[bool] = False
+    # Whether it speaks of jobs: of use only behind doors that answer before a long call is done.
+    about_jobs: ClassVar[bool] = False
 
     @abstractmethod
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:

@@ -19,7 +19,6 @@ from agent_tools.errors import Overloaded
 from agent_tools.gallery import Gallery, NewImage
 from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png
-from agent_tools.repeats import Repeats
 from agent_tools.results import ImageInfo, ToolResult
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
@@ -162,13 +161,14 @@ class _NoKnowledge:
 def small_studio(settings: Settings) -> Studio:
     """Return a studio over a real gallery whose tools are the ones above."""
     Hold.cancelled = asyncio.Event()
-    studio = Studio.__new__(Studio)
-    studio.settings = settings
-    studio.gallery = Gallery(settings.data)
-    studio.personas = PersonaStore(studio.gallery)
-    studio.repeats = Repeats(studio.gallery)
-    studio.engine = _NoEngine()  # type: ignore[assignment]
-    studio.knowledge = _NoKnowledge()  # type: ignore[assignment]
+    gallery = Gallery(settings.data)
+    studio = Studio(
+        settings,
+        _NoEngine(),  # type: ignore[arg-type]
+        gallery,
+        PersonaStore(gallery),
+        _NoKnowledge(),  # type: ignore[arg-type]
+    )
     tools = (PaintSquare(), Hold(), CountAfterCancel(), Broken(), Full())
     studio.tools = {tool.name: tool for tool in tools}
     return studio
