@@ -22,9 +22,10 @@ from mcp.types import (
     INVALID_PARAMS,
     MISSING_REQUIRED_CLIENT_CAPABILITY,
     CallToolRequestParams,
-    InputResponses,
+    InputResponse,
     RequestParams,
 )
+from pydantic import TypeAdapter, ValidationError
 
 from agent_tools.errors import AgentToolsError, NotFound
 from agent_tools.jobs import Job
@@ -36,6 +37,7 @@ IDENTIFIER = "io.modelcontextprotocol/tasks"
 # What is done within this time is answered at once: a handle would only add a round.
 TASK_AFTER_S = 0.5
 POLL_INTERVAL_MS = 1000
+_response: TypeAdapter[InputResponse] = TypeAdapter(InputResponse)
 _VERSIONS = frozenset({"2026-07-28"})
 
 
@@ -48,7 +50,8 @@ class TaskParams(RequestParams):
 class TaskUpdateParams(TaskParams):
     """Parameters of tasks/update."""
 
-    input_responses: InputResponses
+    # Checked one by one: answers to what is not asked are ignored, whatever they are.
+    input_responses: dict[str, Any]
 
 
 class Tasks(Extension):
@@ -102,11 +105,13 @@ class Tasks(Extension):
     async def _update(
         self, ctx: ServerRequestContext[Any, Any], params: TaskUpdateParams
     ) -> HandlerResult:
-        self._found(ctx, params)
-        given = {
-            name: response.model_dump(by_alias=True, mode="json", exclude_none=True)
-            for name, response in params.input_responses.items()
-        }
+        asked = self._found(ctx, params).questions
+        given = {name: said for name, said in params.input_responses.items() if name in asked}
+        for name, said in given.items():
+            try:
+                _response.validate_python(said, by_name=False)
+            except ValidationError:
+                raise MCPError(INVALID_PARAMS, f"The answer to '{name}' is malformed.") from None
         self._studio.jobs.answer(params.task_id, given)
         return {}
 
