@@ -30,7 +30,7 @@ test: $(TEST_STAMP) ## Run the test suite
 	$(BIN)/python -m pytest
 
 test-fast: $(TEST_STAMP) ## Run the suite without the slow lane
-	$(BIN)/python -m pytest -m 'not slow and not long'
+	$(BIN)/python -m pytest -m 'not slow and not long and not conformance'
 
 test-s3: $(TEST_STAMP) ## S3 tests on a real Ceph gateway (downloads 70 MB of Debian packages once)
 	$(BIN)/python scripts/radosgw fetch

@@ -19,7 +19,6 @@ from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.session import ServerSession
 from mcp.types import (
-    INTERNAL_ERROR,
     CallToolRequestParams,
     CallToolResult,
     InputResponses,
@@ -48,7 +47,6 @@ class Record:
     """What the tool itself did during a call, before the door shaped it."""
 
     result: ToolResult | None = None
-    error: AgentToolsError | None = None
 
 
 _record: ContextVar[Record | None] = ContextVar("server_call_record", default=None)
@@ -64,15 +62,11 @@ def _recording() -> Iterator[Record]:
         _record.reset(token)
 
 
-def note(outcome: ToolResult | AgentToolsError) -> None:
+def note(result: ToolResult) -> None:
     """Note what the tool of the running call gave, for `get_job`."""
     record = _record.get()
-    if record is None:
-        return
-    if isinstance(outcome, ToolResult):
-        record.result = outcome
-    else:
-        record.error = outcome
+    if record is not None:
+        record.result = result
 
 
 async def begin(
@@ -80,24 +74,15 @@ async def begin(
     params: CallToolRequestParams,
     ctx: ServerRequestContext[Any, Any],
     call_next: CallNext,
-    *,
-    can_be_asked: bool,
 ) -> Work:
     """Start a call, or join the one that its idempotency key names.
-
-    Args:
-        studio: whose tools are called.
-        params: the call.
-        ctx: its request.
-        call_next: runs the tool.
-        can_be_asked: whether questions of the tool reach the client once the call is a job.
 
     Raises:
         AgentToolsError: if the key is malformed, was used otherwise or is busy elsewhere.
     """
 
     async def run(work: Work) -> dict[str, Any]:
-        return asdict(await _run(work, params, ctx, call_next, can_be_asked))
+        return asdict(await _run(work, params, ctx, call_next))
 
     key: Any = (params.meta or {}).get(IDEMPOTENCY_META)
     if key is None:
@@ -153,7 +138,6 @@ async def _run(
     params: CallToolRequestParams,
     ctx: ServerRequestContext[Any, Any],
     call_next: CallNext,
-    can_be_asked: bool,
 ) -> Outcome:
     session = cast(ServerSession, _Session(ctx.session, work))
     heard = replace(ctx, session=session)
@@ -163,8 +147,6 @@ async def _run(
             # Before the call became a job its questions are answered by calling again; see
             # https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/mrtr
             while is_input_required(answer) and work.kept:
-                if not can_be_asked:
-                    return _cannot_ask(params.name)
                 given = await work.ask(answer.get("inputRequests") or {})
                 params.input_responses = _responses.validate_python(given, by_name=False)
                 params.request_state = answer.get("requestState")
@@ -199,9 +181,6 @@ def _dumped(result: HandlerResult) -> dict[str, Any]:
 
 
 def _outcome(answer: dict[str, Any], record: Record) -> Outcome:
-    error = None
-    if answer.get("isError"):
-        error = content.error_data(record.error) if record.error else _said(answer)
     result = record.result
     return Outcome(
         "completed",
@@ -209,26 +188,17 @@ def _outcome(answer: dict[str, Any], record: Record) -> Outcome:
         text=result.text if result else _words(answer),
         data=result.data.model_dump(mode="json") if result else answer.get("structuredContent"),
         image_ids=tuple(image.info.image_id for image in result.images) if result else (),
-        error=error,
+        error=_error(answer) if answer.get("isError") else None,
     )
-
-
-def _cannot_ask(tool: str) -> Outcome:
-    error = AgentToolsError(
-        "The tool asked for something when its call had become a job.",
-        code="cannot_ask",
-        hint=f"Call {tool} again with all that it needs.",
-    )
-    answer = {"code": INTERNAL_ERROR, "message": str(error)}
-    return Outcome("failed", answer=answer, text=str(error), error=content.error_data(error))
 
 
 def _words(answer: dict[str, Any]) -> str:
     return "\n".join(block["text"] for block in answer.get("content", ()) if "text" in block)
 
 
-def _said(answer: dict[str, Any]) -> dict[str, Any]:
-    return content.error_data(AgentToolsError(_words(answer), code="tool_error"))
+def _error(answer: dict[str, Any]) -> dict[str, Any]:
+    ours: dict[str, Any] | None = answer.get("_meta", {}).get(content.ERROR_META)
+    return ours or content.error_data(AgentToolsError(_words(answer), code="tool_error"))
 
 
 def _protocol(error: MCPError) -> dict[str, Any]:

@@ -90,7 +90,6 @@ class ToolServer(MCPServer[Any]):
             return content.success(result, self._studio.settings)
         except AgentToolsError as error:
             outcome = error.code
-            note(error)
             return content.failure(error)
         except asyncio.CancelledError:
             outcome = "cancelled"

@@ -87,11 +87,13 @@ class Tasks(Extension):
             )
 
         with_tasks = supports_tasks(ctx)
+        # Only the studio's own tools publish that a job may be their answer.
+        in_time = self._studio.settings.answer_within_s if tool is not None else None
         try:
-            work = await calls.begin(self._studio, params, ctx, call_next, can_be_asked=with_tasks)
+            work = await calls.begin(self._studio, params, ctx, call_next)
         except AgentToolsError as error:
             return content.failure(error)
-        seconds = TASK_AFTER_S if with_tasks else self._studio.settings.answer_within_s
+        seconds = TASK_AFTER_S if with_tasks else in_time
         if await work.wait(seconds, tell):
             return calls.answer_of(work)
         job = self._studio.jobs.keep(params.name, work)

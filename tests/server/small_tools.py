@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -197,33 +197,45 @@ async def http_server(studio: Studio, **options: Any) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def connected(transport: str, mode: str, settings: Settings) -> AsyncIterator[Client]:
-    """Connect a real MCP client to the small studio over one transport in one era."""
+async def connected(
+    transport: str,
+    mode: str,
+    settings: Settings,
+    make: Callable[[Settings], Studio] = small_studio,
+    script: str = __file__,
+    **options: Any,
+) -> AsyncIterator[Client]:
+    """Connect a real MCP client to a studio over one transport in one era.
+
+    `script` serves over stdio what `make` makes; `options` are the client's.
+    """
     if transport == "stdio":
         command = StdioServerParameters(
             command=sys.executable,
-            args=[__file__, settings.model_dump_json(exclude={"token"})],
+            args=[script, settings.model_dump_json(exclude={"token"})],
             cwd=Path(__file__).parents[2],
             env={"PYTHONPATH": str(Path(__file__).parents[2])},
         )
-        async with Client(command, mode=mode) as client:
+        async with Client(command, mode=mode, **options) as client:
             yield client
         return
-    studio = small_studio(settings)
+    studio = make(settings)
     if transport == "memory":
-        async with Client(build_server(studio), mode=mode) as client:
+        async with Client(build_server(studio), mode=mode, **options) as client:
             yield client
         await studio.close()
     else:
-        async with http_server(studio) as url, Client(f"{url}/mcp", mode=mode) as client:
+        async with http_server(studio) as url, Client(f"{url}/mcp", mode=mode, **options) as client:
             yield client
 
 
-if __name__ == "__main__":
+async def serve_stdio(make: Callable[[Settings], Studio]) -> None:
+    """Serve over stdin and stdout what `make` makes of the settings on the command line."""
     from server.logs import configure_logging
 
-    async def main() -> None:
-        configure_logging("info")
-        await run_stdio(small_studio(Settings.model_validate_json(sys.argv[1])))
+    configure_logging("info")
+    await run_stdio(make(Settings.model_validate_json(sys.argv[1])))
 
-    asyncio.run(main())
+
+if __name__ == "__main__":
+    asyncio.run(serve_stdio(small_studio))
