@@ -14,7 +14,15 @@ from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp.types import CallToolResult, Request, RequestParams, Result
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
-from small_tools import Broken, Full, PaintSquare, SquareArguments, serve_stdio, small_studio
+from small_tools import (
+    Broken,
+    Full,
+    PaintSquare,
+    SquareArguments,
+    _NoEngine,
+    serve_stdio,
+    small_studio,
+)
 
 from agent_tools.results import ToolResult
 from agent_tools.settings import Settings
@@ -24,13 +32,12 @@ from agent_tools.tools.cancel_job import CancelJob
 from agent_tools.tools.generate_image import GenerateImage
 from agent_tools.tools.get_job import GetJob
 from engine.request import Done, ImageEvent, ImageRequest, ImageResult, Queued, StepEvent
-from engine.stats import Health
 from server.tasks import IDENTIFIER
 
 RUNS = "runs.txt"
 
 
-class CountingEngine:
+class CountingEngine(_NoEngine):
     """An engine that paints nothing but counts its steps, one every few milliseconds."""
 
     model = "counting"
@@ -58,15 +65,6 @@ class CountingEngine:
             self.stopped.set()
         pictures = tuple(Image.new("RGB", (64, 64), (seed % 256, 0, 0)) for seed in request.seeds)
         yield Done("1", ImageResult(pictures, request.seeds, self.model, "0", request.params, {}))
-
-    async def load(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
-
-    def health(self) -> Health:
-        return Health(True, "")
 
 
 class StepsOutput(BaseModel):
@@ -119,40 +117,42 @@ class PaintLate(PaintSquare):
         return await super().run(studio, arguments, progress)
 
 
+class GateOutput(BaseModel):
+    """Nothing to say."""
+
+
 class OpenGate(PaintSquare):
     """Let `paint_late` go on."""
 
     name = "open_gate"
     Arguments = Arguments
+    Output = GateOutput
 
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         PaintLate.gate.set()
-        data = StepsOutput(steps=0, after_cancel=0, pictures=0)
-        return ToolResult(text="open", data=data)
-
-    Output = StepsOutput
+        return ToolResult(text="open", data=GateOutput())
 
 
-class RefuseLate(Full):
+class WhenTold:
+    """Wait for the gate, close it, and go on as the next class does."""
+
+    async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
+        await PaintLate.gate.wait()
+        PaintLate.gate.clear()
+        result: ToolResult = await super().run(studio, arguments, progress)  # type: ignore[misc]
+        return result
+
+
+class RefuseLate(WhenTold, Full):
     """Be busy, but not at once."""
 
     name = "refuse_late"
 
-    async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
-        await PaintLate.gate.wait()
-        PaintLate.gate.clear()
-        return await super().run(studio, arguments, progress)
 
-
-class BreakLate(Broken):
+class BreakLate(WhenTold, Broken):
     """Fail as no tool should, but not at once."""
 
     name = "break_late"
-
-    async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
-        await PaintLate.gate.wait()
-        PaintLate.gate.clear()
-        return await super().run(studio, arguments, progress)
 
 
 def job_studio(settings: Settings) -> Studio:
