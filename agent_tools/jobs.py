@@ -13,7 +13,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent_tools.callers import current_caller
@@ -112,7 +112,7 @@ class Jobs:
 
         Args:
             tool: what was called.
-            work: returns `asdict` of an `Outcome`.
+            work: returns `as_json` of an `Outcome`.
         """
         for job_id, running in self._running.items():
             if running is work:
@@ -257,7 +257,7 @@ class Jobs:
         message = outcome.error["message"] if outcome.error else _first_line(outcome.text)
         if outcome.error and outcome.error["hint"]:
             message = f"{message} {outcome.error['hint']}"
-        values = (outcome.status, message, self._clock(), json.dumps(asdict(outcome)), job_id)
+        values = (outcome.status, message, self._clock(), json.dumps(as_json(outcome)), job_id)
         with self._gallery.transaction() as connection:
             connection.execute(
                 "UPDATE jobs SET status = ?, message = ?, updated_at = ?, outcome = ? "
@@ -280,8 +280,13 @@ class Jobs:
         )
 
 
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as JSON-ready values, not copied."""
+    return {part.name: getattr(outcome, part.name) for part in fields(Outcome)}
+
+
 def outcome_from(values: dict[str, Any]) -> Outcome:
-    """Return the outcome of which `values` is `asdict`, also after a way through JSON."""
+    """Return the outcome of `as_json`, also after a way through JSON."""
     return Outcome(**{**values, "image_ids": tuple(values["image_ids"])})
 
 

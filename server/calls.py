@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from mcp import MCPError
@@ -29,7 +29,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from agent_tools.errors import AgentToolsError
 from agent_tools.idempotency import seed_of
-from agent_tools.jobs import Job, Outcome, outcome_from
+from agent_tools.jobs import Job, Outcome, as_json, outcome_from
 from agent_tools.results import ToolResult
 from agent_tools.shared_work import SharedWork
 from agent_tools.studio import Studio
@@ -82,7 +82,7 @@ async def begin(
     """
 
     async def run(work: Work) -> dict[str, Any]:
-        return asdict(await _run(work, params, ctx, call_next))
+        return as_json(await _run(work, params, ctx, call_next))
 
     key: Any = (params.meta or {}).get(IDEMPOTENCY_META)
     if key is None:
@@ -154,7 +154,8 @@ async def _run(
         except MCPError as error:
             said = error.error.model_dump(mode="json", exclude_none=True)
             return Outcome("failed", answer=said, text=error.message, error=_protocol(error))
-    return _outcome(answer, record)
+    # An answer that its request still waits for is all there is to tell.
+    return _outcome(answer, record) if work.kept else Outcome("completed", answer=answer)
 
 
 class _Session:
@@ -209,4 +210,5 @@ def _worth_keeping(values: dict[str, Any]) -> bool:
     """Whether a retry shall get this answer: it did what was asked, to the end."""
     outcome = outcome_from(values)
     answer = outcome.answer or {}
-    return outcome.status == "completed" and not outcome.error and not is_input_required(answer)
+    said_yes = outcome.status == "completed" and not answer.get("isError")
+    return said_yes and not is_input_required(answer)

@@ -52,18 +52,25 @@ def _without_titles(node: Any) -> Any:
     return cleaned
 
 
-def or_job(schema: dict[str, Any], job: type[BaseModel]) -> dict[str, Any]:
+_JOB = {
+    "type": "object",
+    "description": "Set instead of all else if the call goes on in the background; see get_job.",
+    "properties": {name: {"type": "string"} for name in ("job_id", "status", "message")},
+    "required": ["job_id", "status", "message"],
+}
+
+
+def or_job(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the output schema of a tool whose call may be answered with `job` instead.
 
     The answer has either all that the tool's own schema requires or the property "job", so hosts
     can check both; the root stays a plain object, as MCP wants it.
     """
-    pending = published_schema(job, output=True)
-    pending["description"] = "Set instead of all else if the call goes on in the background."
-    alternatives = [{"required": schema.get("required", [])}, {"required": ["job"]}]
-    properties = {**schema.get("properties", {}), "job": pending}
-    rest = {name: value for name, value in schema.items() if name != "required"}
-    return {**rest, "properties": properties, "anyOf": alternatives}
+    return {
+        **{name: value for name, value in schema.items() if name != "required"},
+        "properties": {**schema.get("properties", {}), "job": _JOB},
+        "anyOf": [{"required": schema.get("required", [])}, {"required": ["job"]}],
+    }
 
 
 def success(result: ToolResult, settings: Settings) -> CallToolResult:

@@ -25,7 +25,6 @@ from agent_tools.errors import AgentToolsError, BadSettings, NotFound
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
-from agent_tools.tools.get_job import JobInfo
 from server import content
 from server.calls import note
 from server.logs import configure_logging, current_request_id, new_request_id, request
@@ -189,7 +188,7 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
 def _published(tool: Tool, structured: bool) -> PublishedTool:
     output = content.published_schema(tool.Output, output=True)
     if not tool.about_jobs:
-        output = content.or_job(output, JobInfo)
+        output = content.or_job(output)
     return PublishedTool(
         name=tool.name,
         title=tool.title,
