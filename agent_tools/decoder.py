@@ -42,9 +42,7 @@ class Decoder:
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
 
-    def decode(
-        self, data: bytes, *, max_pixels: int, clock_s: float = CLOCK_S
-    ) -> Image.Image:
+    def decode(self, data: bytes, *, max_pixels: int, clock_s: float = CLOCK_S) -> Image.Image:
         """Return the picture, upright and without metadata; mode "RGB", "RGBA" or "L".
 
         Blocks; while both processes are busy, the caller waits.
