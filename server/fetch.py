@@ -37,6 +37,17 @@ _PRIVATE_SUFFIXES = (
 )  # fmt: skip
 # Of IPv6 only what is handed out for the public network, less what carries IPv4 or documents.
 _PUBLIC_V6 = ipaddress.ip_network("2000::/3")
+# https://www.iana.org/assignments/iana-ipv4-special-registry, and multicast: interpreters differ
+# in what they call global.
+_NOT_PUBLIC_V4 = tuple(
+    ipaddress.ip_network(net)
+    for net in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24",
+        "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24",
+        "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+    )
+)  # fmt: skip
 _NOT_PUBLIC_V6 = tuple(
     ipaddress.ip_network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )
@@ -81,12 +92,8 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(found, ipaddress.IPv6Address):
-        return (
-            found in _PUBLIC_V6
-            and found.is_global
-            and not any(found in net for net in _NOT_PUBLIC_V6)
-        )
-    return found.is_global and not (found.is_multicast or found.is_reserved)
+        return found in _PUBLIC_V6 and not any(found in net for net in _NOT_PUBLIC_V6)
+    return not any(found in net for net in _NOT_PUBLIC_V4)
 
 
 async def resolve_name(host: str, port: int) -> list[str]:
@@ -109,8 +116,8 @@ async def fetch(
     limits: FetchLimits,
     *,
     accept: Callable[[bytes], bool] | None = None,
-    resolve: Resolve = resolve_name,
-    connect: Connect = connect_to,
+    resolve: Resolve | None = None,
+    connect: Connect | None = None,
 ) -> bytes:
     """Return the body at an address. No cookie, credential or proxy is used or followed.
 
@@ -118,7 +125,7 @@ async def fetch(
         url: https, a name (never a number), the default port; see `FetchLimits.operator`.
         limits: bounds of size, time and redirects.
         accept: asked with the first 12 bytes or more; false ends the fetch.
-        resolve: finds the addresses of a name.
+        resolve: finds the addresses of a name; the system's resolver if None.
         connect: opens a connection to (address, port, name in the certificate or None).
 
     Raises:
@@ -129,8 +136,10 @@ async def fetch(
         async with asyncio.timeout(limits.seconds):
             for _ in range(limits.redirects + 1):
                 place = _parse(url, operator=limits.operator)
-                address = await _address(place, limits, resolve)
-                status, location, body = await _get(place, address, limits, accept, connect)
+                address = await _address(place, limits, resolve or resolve_name)
+                status, location, body = await _get(
+                    place, address, limits, accept, connect or connect_to
+                )
                 if location is None:
                     if status != 200:
                         raise _failed(f"The other side answered {status}.", status >= 500)
