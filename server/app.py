@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
@@ -133,6 +134,9 @@ async def _fault(_: Request, error: Exception) -> Response:
 def serve_http(settings: Settings, host: str, port: int) -> None:
     """Serve HTTP until SIGTERM or SIGINT; running calls get 10 seconds to finish.
 
+    After the signal nobody can connect any more. A second one ends everything at once; what was
+    acknowledged is on the disk.
+
     Args:
         settings: a token or an identity provider is needed to listen on anything but loopback.
         host: address or name to listen on.
@@ -154,11 +158,20 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     # After its clean end uvicorn raises the signal once more, for a handler of ours to swallow.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    server = _Server(config)
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     logger.info("Stopped")
-    if not getattr(app.state, "closed", True):
+    if server.force_exit or not getattr(app.state, "closed", True):
         leave_now()
+
+
+class _Server(uvicorn.Server):
+    """Takes a second signal, whichever it is, for "at once"."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:
