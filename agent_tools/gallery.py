@@ -391,6 +391,15 @@ class Gallery:
         connection.execute(
             f"INSERT OR IGNORE INTO images ({columns}) VALUES ({marks})", tuple(row.values())
         )
+        kept = connection.execute(
+            "SELECT sha256 FROM images WHERE image_id = ?", (record.image_id,)
+        ).fetchone()[0]
+        if kept != record.sha256:  # whoever made two such files meant to
+            raise AgentToolsError(
+                "This file has the id of another picture.",
+                code="bad_picture",
+                hint="Change something in it.",
+            )
 
     def _record(self, row: sqlite3.Row) -> ImageRecord:
         values = dict(row)

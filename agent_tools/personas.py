@@ -54,7 +54,8 @@ class PersonaStore:
         """Store or replace one persona."""
         with self._gallery.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO personas VALUES (?, ?, ?)",
+                "INSERT INTO personas VALUES (?, ?, ?) "
+                "ON CONFLICT (persona_id) DO UPDATE SET body = excluded.body",
                 (persona.persona_id, persona.model_dump_json(), self._gallery.owner()),
             )
 

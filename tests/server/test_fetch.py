@@ -53,7 +53,8 @@ NUMBERS = [
     "169.16689662", "10.0.0.1", "192.168.1.1", "172.16.0.1", "[::1]", "[::]",
     "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:7f00:1]", "[fe80::1%25eth0]",
     "[fd00:ec2::254]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "93.184.215.14", "1.1.1.1",
-    "[2606:4700::1111]", "127。0。0。1", "127%2E0%2E0%2E1", "①②⑦.⓪.⓪.①", "\uff11\uff12\uff17.0.0.1", "1e9.1",
+    "[2606:4700::1111]", "127。0。0。1", "127%2E0%2E0%2E1", "①②⑦.⓪.⓪.①",
+    "\uff11\uff12\uff17.0.0.1", "1e9.1",
     "0x.0x.0",
     "0.0", "256.256.256.256", "4294967296", "-1", "127.0.0.1.", "127..0.0.1", "0x7F000001.",
 ]  # fmt: skip
@@ -62,9 +63,10 @@ NAMES = [
     "router.lan", "nas.local", "vault.internal", "metadata.google.internal", "db.corp", "tv.home",
     "x.home.arpa", "a.intranet", "x.onion", "a.test", "b.invalid", "kubernetes.default.svc.local",
     "ex_ample.com", "-a.example", "a-.example", "a..example", ".example", "exa mple.com",
-    "ex%61mple.com", "exämple.com", "\u0440\u0430ypal.com", "a.example。com", "*.example.com", "a.b.c.1",
-    "example.0x7f", "a" * 64 + ".example", "a.example:80.evil", "", "example", "[pictures.example]",
-    "pictures.example%00.evil.example", "pictures.example%2eevil", "pic\u00adtures.example",
+    "ex%61mple.com", "exämple.com", "\u0440\u0430ypal.com", "a.example。com", "*.example.com",
+    "a.b.c.1", "example.0x7f", "a" * 64 + ".example", "a.example:80.evil", "", "example",
+    "[pictures.example]", "pictures.example%00.evil.example", "pictures.example%2eevil",
+    "pic\u00adtures.example",
 ]  # fmt: skip
 SHAPES = [
     f"http://{HOST}/a.png", f"HTTP://{HOST}/", f"ftp://{HOST}/a", "file:///etc/passwd",
