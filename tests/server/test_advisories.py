@@ -19,12 +19,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from access_helpers import HELLO, MCP_HEADERS, bearer, issuer_running, mcp_client
+from access_helpers import MCP_HEADERS, bearer, issuer_running, mcp_client
 from mcp import Client
 from PIL import Image
 from small_tools import http_server, small_studio
 from starlette.routing import Route
-from test_http import png
+from test_http import HELLO, png
 
 from agent_tools.errors import AgentToolsError, BadSettings
 from agent_tools.settings import Settings

@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import httpx2
@@ -425,13 +426,19 @@ def network_uses(source: str) -> set[str]:
     return found
 
 
+@cache
+def modules_that_open_addresses() -> dict[str, set[str]]:
+    """Return what each module could open an address with, of those that could."""
+    found = {
+        path.relative_to(ROOT).as_posix(): network_uses(path.read_text(encoding="utf-8"))
+        for room in ("server", "agent_tools", "kb_export", "engine")
+        for path in (ROOT / room).rglob("*.py")
+    }
+    return {name: uses for name, uses in found.items() if uses}
+
+
 def test_no_other_module_opens_addresses() -> None:
-    seen = {}
-    for room in ("server", "agent_tools", "kb_export", "engine"):
-        for path in (ROOT / room).rglob("*.py"):
-            uses = network_uses(path.read_text(encoding="utf-8"))
-            if uses:
-                seen[path.relative_to(ROOT).as_posix()] = uses
+    seen = modules_that_open_addresses()
     # One accepts connections, one asks for this machine's name: neither opens any.
     listens = {"server/app.py": {"socket"}, "kb_export/leases.py": {"socket"}}
     unknown = {name: uses for name, uses in seen.items() if name not in KNOWN_CLIENTS | listens}

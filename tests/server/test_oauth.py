@@ -12,7 +12,6 @@ import httpx2
 import jwt
 import pytest
 from access_helpers import (
-    HELLO,
     MCP_HEADERS,
     Issuer,
     bearer,
@@ -22,6 +21,7 @@ from access_helpers import (
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from small_tools import http_server, small_studio
+from test_http import HELLO
 
 from agent_tools.errors import BadSettings
 from agent_tools.settings import Settings

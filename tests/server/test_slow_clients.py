@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from access_helpers import bearer, mcp_client
+from kb_pictures import new_picture
 from small_tools import http_server, small_studio
 from test_http import png
 
@@ -49,6 +52,14 @@ async def trickle(writer: asyncio.StreamWriter, data: bytes, pause_s: float) -> 
         return
 
 
+async def last_words(reader: asyncio.StreamReader) -> bytes:
+    """Wait until the server has closed; return what it said."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
 async def test_two_hundred_slow_headers_are_ended_while_others_are_served(
     http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,8 +72,11 @@ async def test_two_hundred_slow_headers_are_ended_while_others_are_served(
     for _ in range(20):
         assert (await http.get("/healthz")).status_code == 200
     async with asyncio.timeout(60):
-        answers = await asyncio.gather(*(reader.read() for reader, _ in slow))
-    assert all(answer.startswith(b"HTTP/1.1 408") for answer in answers)
+        answers = await asyncio.gather(*(last_words(reader) for reader, _ in slow))
+    # Who still sends when the end comes may see a reset instead.
+    quiet = [answer for number, answer in enumerate(answers) if number % 20]
+    assert all(answer.startswith(b"HTTP/1.1 408") for answer in quiet)
+    assert set(answers) - set(quiet) <= {b""}
     for task in drips:
         task.cancel()
 
@@ -127,11 +141,9 @@ async def test_an_answer_that_nobody_reads_is_given_up(
         lost.set()
 
     studio = small_studio(Settings(data=tmp_path))
-    from PIL import Image
-
-    from agent_tools.pictures import encode_png
-
-    record = studio.gallery.add_upload(encode_png(Image.effect_noise((3500, 3500), 90)))
+    # More than all buffers between the two ends hold; that nobody decodes it saves time here.
+    large = replace(new_picture("mug"), data=os.urandom(14_000_000))
+    [record] = studio.gallery.add([large])
     async with http_server(studio) as url, httpx2.AsyncClient(base_url=url) as http:
         _, writer = await raw(http)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -221,8 +233,10 @@ def test_callers_who_come_once_are_forgotten(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_who_is_too_fast_is_told_when_to_come_back_and_others_are_not_held(
-    mode: str, tmp_path: Path
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The clock stands still, or a slow machine would never be too fast.
+    monkeypatch.setattr(RateLimit.__init__, "__kwdefaults__", {"clock": lambda: 0.0})
     store = TokenStore(tmp_path)
     fast, calm = (store.create(name, ["read", "generate"]) for name in ("fast", "calm"))
     studio = small_studio(Settings(data=tmp_path, rate_per_minute=40))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from access_helpers import HELLO, MCP_HEADERS, bearer, mcp_client
+from access_helpers import MCP_HEADERS, bearer, mcp_client
 from small_tools import http_server, small_studio
-from test_http import png
+from test_http import HELLO, png
 
 from agent_tools.callers import SCOPES, acting_as
 from agent_tools.errors import BadSettings, InvalidArguments, NotFound
