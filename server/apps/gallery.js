@@ -1,0 +1,235 @@
+// The view: shows the pictures of a result, tells the model what is chosen, asks for more.
+
+const PROTOCOL = "2026-01-26";
+const EXPRESSIONS = ["neutral", "smiling", "surprised", "sad", "thinking"];
+
+const state = {
+  can: {}, // the host's capabilities
+  tool: "", // the tool whose result is shown
+  input: {}, // its arguments
+  data: {}, // its first result
+  items: [], // the pictures, see itemsOf
+  added: new Set(), // ids that were made in this view
+  chosen: null, // id
+  busy: false,
+};
+
+const heard = {
+  "ui/notifications/tool-input": ({ arguments: input }) => {
+    state.input = input ?? {};
+    if (!state.items.length) showWaiting(state.input.colors?.length ?? state.input.count ?? 1);
+  },
+  "ui/notifications/tool-result": (result) => {
+    if (!state.items.length) showResult(result);
+  },
+  "ui/notifications/tool-cancelled": () => {
+    byId("cards").replaceChildren();
+    byId("cards").ariaBusy = "false";
+    say("Stopped before a picture was made.");
+  },
+  "ui/notifications/host-context-changed": applyContext,
+};
+
+function applyContext(context) {
+  if (["light", "dark"].includes(context.theme)) {
+    document.documentElement.style.colorScheme = context.theme;
+  }
+  for (const [name, value] of Object.entries(context.styles?.variables ?? {})) {
+    if (/^--[a-z0-9-]+$/.test(name) && typeof value === "string") {
+      document.documentElement.style.setProperty(name, value);
+    }
+  }
+  const tool = context.toolInfo?.tool;
+  if (tool) {
+    state.tool = tool.name;
+    const moods = tool.inputSchema?.properties?.expression?.enum;
+    if (Array.isArray(moods)) fillExpressions(moods);
+  }
+}
+
+async function start() {
+  fillExpressions(EXPRESSIONS);
+  const answer = await ask("ui/initialize", {
+    protocolVersion: PROTOCOL,
+    appInfo: { name: "agent-tools-gallery", version: "1" },
+    appCapabilities: { availableDisplayModes: ["inline"] },
+  });
+  state.can = answer.hostCapabilities ?? {};
+  applyContext(answer.hostContext ?? {});
+  post({ method: "ui/notifications/initialized" });
+  // Only the height: a host that is told a width sets it, and the grid would never grow again.
+  new ResizeObserver(() => {
+    const height = Math.ceil(document.body.getBoundingClientRect().height);
+    post({ method: "ui/notifications/size-changed", params: { height } });
+  }).observe(document.body);
+}
+
+const nameOf = (item) => (item.hex ? `${item.name} (${item.hex})` : item.name);
+
+async function choose(id) {
+  state.chosen = id;
+  for (const card of byId("cards").children) card.ariaSelected = String(card.id === id);
+  const item = state.items.find((one) => one.id === id);
+  byId("actions").hidden = false;
+  byId("open").hidden = !(item.url && state.can.openLinks);
+  byId("download").hidden = Boolean(!byId("open").hidden || !state.can.downloadFile);
+  if (state.busy) return;
+  const told = await tellModel();
+  if (state.chosen !== id) return;
+  say(
+    told ? `${item.name} is chosen. The assistant knows.`
+    : state.can.message ? `${item.name} is chosen. “Use this one” tells the assistant.`
+    : `${item.name} is chosen. Tell the assistant: ${id}`,
+  );
+}
+
+/** Tell the model what was chosen and made here; each message replaces the one before. */
+async function tellModel() {
+  const can = state.can.updateModelContext;
+  if (!can) return false;
+  const described = (item) => ({ image_id: item.id, name: item.name, color_hex: item.hex });
+  const chosen = state.items.find((item) => item.id === state.chosen);
+  const added = state.items.filter((item) => state.added.has(item.id));
+  const lines = [
+    chosen && `The user chose ${nameOf(chosen)}: image_id=${chosen.id}`,
+    ...added.map((item) => `Made in the gallery: ${nameOf(item)}: image_id=${item.id}`),
+  ];
+  const params = { content: [{ type: "text", text: lines.filter(Boolean).join("\n") }] };
+  if (can.structuredContent) {
+    const about = { chosen: chosen && described(chosen), added: added.map(described) };
+    params.structuredContent = JSON.parse(JSON.stringify(about));
+  }
+  try {
+    await ask("ui/update-model-context", params);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Run a tool for more pictures and add them; `rename` names them. */
+async function make(label, tool, input, rename = (item) => item) {
+  if (state.busy) return;
+  setBusy(true);
+  say(`${label} …`);
+  try {
+    const result = await callTool(tool, input);
+    const items = result.isError ? [] : itemsOf(result).map(rename);
+    if (!items.length) throw new Error(textOf(result) || "The tool made no picture.");
+    for (const item of items) {
+      if (!state.items.some((known) => known.id === item.id)) state.added.add(item.id);
+    }
+    addItems(items);
+    const told = await tellModel();
+    focusCard(byId(items[0].id));
+    say(`${items[0].name} is here${told ? "; the assistant knows" : ""}. Choose it with Enter.`);
+  } catch (error) {
+    say(error.message, true);
+  } finally {
+    setBusy(false);
+  }
+}
+
+function setBusy(busy) {
+  state.busy = busy;
+  byId("cards").ariaBusy = String(busy);
+  for (const button of document.querySelectorAll("button")) button.disabled = busy;
+}
+
+/** Return the arguments that make the shown product again, apart from its color. */
+function sameProduct() {
+  const { fresh, colors, ...input } = state.input;
+  if (input.image_id) return input;
+  if (input.product) return { ...input, seed: Number(state.data.seed) };
+  return { image_id: state.data.source_image_id ?? state.items[0].id };
+}
+
+function fillExpressions(moods) {
+  const options = moods.map((mood) => new Option(upperFirst(String(mood)), mood));
+  byId("expression").replaceChildren(...options);
+}
+
+function focusCard(card) {
+  for (const other of byId("cards").children) other.tabIndex = other === card ? 0 : -1;
+  card.focus();
+}
+
+byId("cards").addEventListener("click", (event) => {
+  const card = event.target.closest("[role=option]");
+  if (!card) return;
+  focusCard(card);
+  choose(card.id);
+});
+
+byId("cards").addEventListener("keydown", (event) => {
+  const cards = [...event.currentTarget.children];
+  const now = cards.indexOf(document.activeElement);
+  if (now < 0) return;
+  const columns = cards.filter((card) => card.offsetTop === cards[0].offsetTop).length;
+  const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
+  const next = { Home: 0, End: cards.length - 1 }[event.key] ?? now + steps[event.key];
+  if (event.key === "Enter" || event.key === " ") choose(cards[now].id);
+  else if (Number.isNaN(next)) return;
+  else if (cards[next]) focusCard(cards[next]);
+  event.preventDefault();
+});
+
+byId("picker").addEventListener("input", () => {
+  byId("color").value = byId("picker").value;
+});
+
+byId("color-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const color = byId("color").value.trim();
+  if (!color) {
+    byId("color").focus();
+    say("Type a color: a name or a hex value.", true);
+    return;
+  }
+  make(`Making it in ${color}`, "create_product_variants", { ...sameProduct(), colors: [color] });
+});
+
+byId("expression-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const expression = byId("expression").value;
+  const { persona_id, name } = state.data.persona;
+  make(`Drawing ${name}, ${expression}`, "create_persona_avatar", { persona_id, expression });
+});
+
+byId("again-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const { seed, fresh, ...input } = state.input;
+  const name = `Picture ${state.items.length + 1}`;
+  make("Painting another", "generate_image", { ...input, count: 1 }, (item) => ({ ...item, name }));
+});
+
+byId("larger").addEventListener("click", () => {
+  const { id, name, hex } = state.items.find((item) => item.id === state.chosen);
+  const larger = (item) => ({ ...item, name: `${name}, larger`, hex });
+  make(`Making ${name} larger`, "upscale_image", { image_id: id, factor: 2 }, larger);
+});
+
+byId("use").addEventListener("click", async () => {
+  const item = state.items.find((one) => one.id === state.chosen);
+  const text = `Let's use ${nameOf(item)}: image_id=${item.id}`;
+  try {
+    await ask("ui/message", { role: "user", content: [{ type: "text", text }] });
+    say(`Sent: ${item.name}.`);
+  } catch (error) {
+    say(error.message, true);
+  }
+});
+
+byId("open").addEventListener("click", () => {
+  const { url } = state.items.find((item) => item.id === state.chosen);
+  ask("ui/open-link", { url }).catch((error) => say(error.message, true));
+});
+
+byId("download").addEventListener("click", () => {
+  const { id, alt } = state.items.find((item) => item.id === state.chosen);
+  const link = { type: "resource_link", uri: `image://${id}`, name: `${id}.png`, title: alt };
+  const contents = [{ ...link, mimeType: "image/png" }];
+  ask("ui/download-file", { contents }).catch((error) => say(error.message, true));
+});
+
+start();
