@@ -26,7 +26,12 @@ from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
 from server import content
-from server.apps.gallery import add_thumbnails, gallery_app, tool_meta
+from server.apps.gallery import (
+    add_thumbnails,
+    announce_in_handshake,
+    gallery_app,
+    tool_meta,
+)
 from server.logs import configure_logging, current_request_id, new_request_id, request
 from server.shutdown import close_within, leave_now
 from server.warm_up import WarmUp
@@ -63,7 +68,7 @@ class ToolServer(MCPServer[Any]):
             description="Picture tools for LLM agents.",
             instructions=INSTRUCTIONS,
             version=agent_tools.__version__,
-            middleware=[_with_request_id],
+            middleware=[_with_request_id, *([announce_in_handshake] if settings.apps else [])],
             extensions=[gallery_app()] if settings.apps else [],
         )
 

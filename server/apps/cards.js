@@ -19,7 +19,9 @@ function showWaiting(count) {
     const card = element("div", "card waiting");
     card.ariaHidden = "true";
     const words = element("div", "words");
-    words.append(element("span", "name"));
+    const lines = element("div", "lines");
+    lines.append(element("span", "name"));
+    words.append(lines);
     card.append(element("div", "frame"), words);
     return card;
   });
@@ -41,11 +43,10 @@ function showResult(result) {
   byId("summary").textContent = summary;
   byId("legend").hidden = !items.some((item) => item.hex);
   const mayCall = Boolean(state.can.serverTools);
-  byId("color-form").hidden = !(mayCall && state.data.variants);
-  byId("expression-form").hidden = !(mayCall && state.data.persona);
-  byId("again-form").hidden = !(mayCall && state.input.prompt && !state.data.persona);
-  byId("larger").hidden = !mayCall;
-  byId("use").hidden = !state.can.message;
+  byId("more-colors").hidden = !(mayCall && state.data.variants);
+  byId("more-expressions").hidden = !(mayCall && state.data.persona);
+  const painted = !state.data.variants && !state.data.persona && state.input.prompt;
+  byId("again").hidden = !(mayCall && painted);
   addItems(items);
   byId("cards").firstElementChild.tabIndex = 0;
   say("Choose one with a click or with Enter.");
@@ -55,8 +56,8 @@ function headline(items) {
   const count = items.length;
   const { data, input } = state;
   if (data.variants) {
-    const subject = input.product ?? items[0].alt.split(/, recolored|\.$/)[0];
-    return { title: upperFirst(subject), summary: `${count} color${count > 1 ? "s" : ""}` };
+    const summary = `${count} color${count > 1 ? "s" : ""}`;
+    return { title: upperFirst(input.product ?? "Your product"), summary };
   }
   if (data.persona) return { title: data.persona.name, summary: "A fictional person" };
   const words = input.prompt ?? data.prompt;
@@ -70,7 +71,8 @@ function addItems(items) {
     state.items.push(item);
     byId("cards").append(cardOf(item));
   }
-  byId("cards").classList.toggle("few", state.items.length < 4);
+  // One to three pictures need not be as large as the chat is wide.
+  byId("cards").style.maxWidth = `${90 + 230 * state.items.length}px`;
 }
 
 function cardOf(item) {
@@ -80,13 +82,19 @@ function cardOf(item) {
   card.ariaSelected = "false";
   card.tabIndex = -1;
   const frame = element("div", "frame");
+  if (item.width && item.height) {
+    const ratio = Math.min(Math.max(item.width / item.height, 0.6), 1.8);
+    frame.style.aspectRatio = String(ratio);
+  }
   const words = element("div", "words");
+  const lines = element("div", "lines");
   if (/^#[0-9a-f]{6}$/i.test(item.hex ?? "")) {
     const swatch = element("span", "swatch");
     swatch.style.backgroundColor = item.hex;
     words.append(swatch);
   }
-  words.append(element("span", "name", item.name), element("span", "detail", item.detail));
+  lines.append(element("span", "name", item.name), element("span", "detail", item.detail));
+  words.append(lines);
   card.append(frame, words);
   draw(frame, item);
   return card;

@@ -5,9 +5,8 @@ const EXPRESSIONS = ["neutral", "smiling", "surprised", "sad", "thinking"];
 
 const state = {
   can: {}, // the host's capabilities
-  tool: "", // the tool whose result is shown
-  input: {}, // its arguments
-  data: {}, // its first result
+  input: {}, // the arguments of the tool whose result is shown
+  data: {}, // what it returned, see dataOf
   items: [], // the pictures, see itemsOf
   added: new Set(), // ids that were made in this view
   chosen: null, // id
@@ -39,12 +38,8 @@ function applyContext(context) {
       document.documentElement.style.setProperty(name, value);
     }
   }
-  const tool = context.toolInfo?.tool;
-  if (tool) {
-    state.tool = tool.name;
-    const moods = tool.inputSchema?.properties?.expression?.enum;
-    if (Array.isArray(moods)) fillExpressions(moods);
-  }
+  const moods = context.toolInfo?.tool?.inputSchema?.properties?.expression?.enum;
+  if (Array.isArray(moods)) fillExpressions(moods);
 }
 
 async function start() {
@@ -70,8 +65,9 @@ async function choose(id) {
   state.chosen = id;
   for (const card of byId("cards").children) card.ariaSelected = String(card.id === id);
   const item = state.items.find((one) => one.id === id);
-  byId("actions").hidden = false;
-  byId("open").hidden = !(item.url && state.can.openLinks);
+  byId("use").hidden = !state.can.message;
+  byId("larger").hidden = !state.can.serverTools;
+  byId("open").hidden = !(/^https?:/.test(item.url ?? "") && state.can.openLinks);
   byId("download").hidden = Boolean(!byId("open").hidden || !state.can.downloadFile);
   if (state.busy) return;
   const told = await tellModel();
@@ -144,6 +140,28 @@ function sameProduct() {
   return { image_id: state.data.source_image_id ?? state.items[0].id };
 }
 
+function addColor() {
+  const color = byId("color").value.trim();
+  if (!color) {
+    byId("color").focus();
+    say("Type a color: a name or a hex value.", true);
+    return;
+  }
+  make(`Making it in ${color}`, "create_product_variants", { ...sameProduct(), colors: [color] });
+}
+
+function addExpression() {
+  const expression = byId("expression").value;
+  const { persona_id, name } = state.data.persona;
+  make(`Drawing ${name}, ${expression}`, "create_persona_avatar", { persona_id, expression });
+}
+
+function paintAnother() {
+  const { seed, fresh, ...input } = state.input;
+  const name = `Picture ${state.items.length + 1}`;
+  make("Painting another", "generate_image", { ...input, count: 1 }, (item) => ({ ...item, name }));
+}
+
 function fillExpressions(moods) {
   const options = moods.map((mood) => new Option(upperFirst(String(mood)), mood));
   byId("expression").replaceChildren(...options);
@@ -178,29 +196,16 @@ byId("picker").addEventListener("input", () => {
   byId("color").value = byId("picker").value;
 });
 
-byId("color-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const color = byId("color").value.trim();
-  if (!color) {
-    byId("color").focus();
-    say("Type a color: a name or a hex value.", true);
-    return;
-  }
-  make(`Making it in ${color}`, "create_product_variants", { ...sameProduct(), colors: [color] });
-});
-
-byId("expression-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const expression = byId("expression").value;
-  const { persona_id, name } = state.data.persona;
-  make(`Drawing ${name}, ${expression}`, "create_persona_avatar", { persona_id, expression });
-});
-
-byId("again-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const { seed, fresh, ...input } = state.input;
-  const name = `Picture ${state.items.length + 1}`;
-  make("Painting another", "generate_image", { ...input, count: 1 }, (item) => ({ ...item, name }));
+// Not forms: the sandbox of a host need not allow them, and then nothing would happen.
+for (const [id, act] of [
+  ["add-color", addColor],
+  ["add-expression", addExpression],
+  ["again", paintAnother],
+]) {
+  byId(id).addEventListener("click", act);
+}
+byId("color").addEventListener("keydown", ({ key, isComposing }) => {
+  if (key === "Enter" && !isComposing) addColor();
 });
 
 byId("larger").addEventListener("click", () => {

@@ -17,12 +17,15 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from mcp.server.apps import Apps, ResourceCsp
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID, Apps, ResourceCsp
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 
 from agent_tools.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from mcp.server.context import HandlerResult, ServerRequestContext
     from mcp.server.mcpserver import MCPServer
 
     from agent_tools.studio import Studio
@@ -57,6 +60,24 @@ def tool_meta(name: str) -> dict[str, Any] | None:
     extension (https://github.com/microsoft/vscode/issues/291432), the others ignore `_meta`.
     """
     return {"ui": {"resourceUri": GALLERY_URI}} if name in _SHOWN_FOR else None
+
+
+async def announce_in_handshake(
+    ctx: ServerRequestContext[Any, Any],
+    call_next: Callable[[ServerRequestContext[Any, Any]], Awaitable[HandlerResult]],
+) -> HandlerResult:
+    """Announce the extension in the answer to `initialize` as well.
+
+    Hosts of today speak the handshake era and may wait for it there, but that era's schema knows
+    no `extensions`, so the SDK takes it out
+    (https://github.com/modelcontextprotocol/modelcontextprotocol/pull/3364).
+    """
+    result = await call_next(ctx)
+    if ctx.method == "initialize" and isinstance(result, dict):
+        capabilities = result["capabilities"]
+        extensions = {EXTENSION_ID: {"mimeTypes": [APP_MIME_TYPE]}}
+        capabilities["extensions"] = capabilities.get("extensions", {}) | extensions
+    return result
 
 
 @cache

@@ -34,7 +34,7 @@ function dataOf(result) {
   return { images, expression, persona: { persona_id, name } };
 }
 
-/** Return what a result shows: {id, name, alt, hex, detail, url, src} for each picture. */
+/** Return what a result shows: {id, name, alt, hex, detail, url, width, height, src} each. */
 function itemsOf(result) {
   const data = dataOf(result);
   const inline = inlinePictures(result);
@@ -42,6 +42,8 @@ function itemsOf(result) {
     id: image.image_id,
     alt: image.alt ?? image.caption ?? "",
     url: image.url,
+    width: image.width,
+    height: image.height,
     src: inline.get(image.image_id),
     ...rest,
   });
@@ -55,11 +57,12 @@ function itemsOf(result) {
     );
   }
   const images = data.images ?? (data.image ? [data.image] : []);
+  const mood = data.persona && upperFirst(data.expression);
   return images.map((image, index) =>
     item(image, {
-      name: data.persona ? upperFirst(data.expression) : `Picture ${index + 1}`,
+      name: mood ? mood + (images.length > 1 ? ` ${index + 1}` : "") : `Picture ${index + 1}`,
       detail: data.similarity
-        ? `${Math.round(data.similarity[index] * 100)} % like the first picture`
+        ? `${Math.round(data.similarity[index] * 100)}% like the first picture`
         : image.width && `${image.width} × ${image.height}`,
     }),
   );
@@ -105,5 +108,5 @@ function verdict(measured) {
     : difference < 5 ? "Close"
     : difference < 10 ? "Visibly off"
     : "Another color";
-  return `${word} · ΔE ${difference.toFixed(1)}`;
+  return `${word} (ΔE\u00a0${difference.toFixed(1)})`;
 }
