@@ -29,12 +29,14 @@ function showWaiting(count) {
   say(count > 1 ? `Making ${count} pictures …` : "Making the picture …");
 }
 
-function showResult(result) {
+async function showResult(first) {
+  const result = await settled(first);
   const items = result.isError ? [] : itemsOf(result);
   byId("cards").ariaBusy = "false";
   byId("cards").replaceChildren();
   if (!items.length) {
-    say(textOf(result) || "There is no picture in this result.", Boolean(result.isError));
+    const failed = Boolean(result.isError || result.structuredContent?.error);
+    say(textOf(result) || "There is no picture in this result.", failed);
     return;
   }
   state.data = dataOf(result);
@@ -43,23 +45,40 @@ function showResult(result) {
   byId("summary").textContent = summary;
   byId("legend").hidden = !items.some((item) => item.hex);
   const mayCall = Boolean(state.can.serverTools);
-  byId("more-colors").hidden = !(mayCall && state.data.variants);
+  // Of several regions, one color would not say which.
+  const oneRegion = !(state.input.regions?.length > 1);
+  byId("more-colors").hidden = !(mayCall && state.data.variants && oneRegion);
   byId("more-expressions").hidden = !(mayCall && state.data.persona);
   const painted = !state.data.variants && !state.data.persona && state.input.prompt;
   byId("again").hidden = !(mayCall && painted);
+  if (!mayCall && !state.can.serverResources && items.some((item) => !item.src)) {
+    // No way to fetch single pictures: then the sheet of all, if the result carries one.
+    byId("sheet").hidden = !showSheet(result);
+  }
   addItems(items);
   byId("cards").firstElementChild.tabIndex = 0;
   say("Choose one with a click or with Enter.");
+}
+
+function showSheet(result) {
+  const sheet = (result.content ?? []).find((block) => block.type === "image" && !idOf(block));
+  const src = sheet && dataAddress(sheet);
+  if (src) byId("sheet").src = src;
+  return Boolean(src);
 }
 
 function headline(items) {
   const count = items.length;
   const { data, input } = state;
   if (data.variants) {
-    const summary = `${count} color${count > 1 ? "s" : ""}`;
+    const kind = items.every((item) => item.hex) ? "color" : "variant";
+    const summary = `${count} ${kind}${count > 1 ? "s" : ""}`;
     return { title: upperFirst(input.product ?? "Your product"), summary };
   }
-  if (data.persona) return { title: data.persona.name, summary: "A fictional person" };
+  if (data.persona) {
+    const real = data.persona.fictional === false;
+    return { title: data.persona.name, summary: real ? "" : "A fictional person" };
+  }
   const words = input.prompt ?? data.prompt;
   const title = words ? upperFirst(words) : "Pictures";
   return { title, summary: count > 1 ? `${count} pictures` : "" };

@@ -1,6 +1,7 @@
 // The view: shows the pictures of a result, tells the model what is chosen, asks for more.
 
 const PROTOCOL = "2026-01-26";
+const MOST_ROUNDS = 200; // of waiting for a job, half a minute each
 const EXPRESSIONS = ["neutral", "smiling", "surprised", "sad", "thinking"];
 
 const state = {
@@ -19,7 +20,7 @@ const heard = {
     if (!state.items.length) showWaiting(state.input.colors?.length ?? state.input.count ?? 1);
   },
   "ui/notifications/tool-result": (result) => {
-    if (!state.items.length) showResult(result);
+    if (!state.items.length) showResult(result).catch((error) => say(error.message, true));
   },
   "ui/notifications/tool-cancelled": () => {
     byId("cards").replaceChildren();
@@ -67,6 +68,7 @@ async function choose(id) {
   const item = state.items.find((one) => one.id === id);
   byId("use").hidden = !state.can.message;
   byId("larger").hidden = !state.can.serverTools;
+  byId("keep").hidden = !(state.can.serverTools && state.data.persona?.locked === false);
   byId("open").hidden = !(/^https?:/.test(item.url ?? "") && state.can.openLinks);
   byId("download").hidden = Boolean(!byId("open").hidden || !state.can.downloadFile);
   if (state.busy) return;
@@ -109,12 +111,13 @@ async function make(label, tool, input, rename = (item) => item) {
   setBusy(true);
   say(`${label} …`);
   try {
-    const result = await callTool(tool, input);
+    const result = await settled(await callTool(tool, input));
     const items = result.isError ? [] : itemsOf(result).map(rename);
     if (!items.length) throw new Error(textOf(result) || "The tool made no picture.");
     for (const item of items) {
       if (!state.items.some((known) => known.id === item.id)) state.added.add(item.id);
     }
+    if (state.data.persona) state.data.persona = dataOf(result).persona ?? state.data.persona;
     addItems(items);
     const told = await tellModel();
     focusCard(byId(items[0].id));
@@ -132,12 +135,25 @@ function setBusy(busy) {
   for (const button of document.querySelectorAll("button")) button.disabled = busy;
 }
 
-/** Return the arguments that make the shown product again, apart from its color. */
+/** Wait for the end of a job; `get_job` itself waits up to its limit. */
+async function settled(result) {
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const job = pendingJob(result);
+    if (!job || !state.can.serverTools) break;
+    say(`${job.message} …`);
+    result = await callTool("get_job", { job_id: job.job_id });
+  }
+  return result;
+}
+
+/** Return the arguments that make the shown product again, apart from its look. */
 function sameProduct() {
-  const { fresh, colors, ...input } = state.input;
-  if (input.image_id) return input;
-  if (input.product) return { ...input, seed: Number(state.data.seed) };
-  return { image_id: state.data.source_image_id ?? state.items[0].id };
+  const { fresh, images, count, colors, variants, ...input } = state.input;
+  const { seed, source_image_id } = state.data;
+  if (!input.image_id && !input.product) {
+    return { image_id: source_image_id ?? state.items[0].id };
+  }
+  return seed == null ? input : { ...input, seed: Number(seed) };
 }
 
 function addColor() {
@@ -152,12 +168,24 @@ function addColor() {
 
 function addExpression() {
   const expression = byId("expression").value;
+  const { persona_id, name, locked } = state.data.persona;
+  const input = { persona_id, expression };
+  // The first other expression settles the face: then it shall be the chosen one.
+  if (locked === false && state.chosen) input.lock_image_id = state.chosen;
+  make(`Drawing ${name}, ${expression}`, "create_persona_avatar", input);
+}
+
+async function keepFace() {
   const { persona_id, name } = state.data.persona;
-  make(`Drawing ${name}, ${expression}`, "create_persona_avatar", { persona_id, expression });
+  const kept = { persona_id, lock_image_id: state.chosen };
+  await make(`Keeping this face`, "create_persona_avatar", kept);
+  if (!state.data.persona.locked) return;
+  byId("keep").hidden = true;
+  say(`${name} keeps this face from now on.`);
 }
 
 function paintAnother() {
-  const { seed, fresh, ...input } = state.input;
+  const { seed, fresh, images, ...input } = state.input;
   const name = `Picture ${state.items.length + 1}`;
   make("Painting another", "generate_image", { ...input, count: 1 }, (item) => ({ ...item, name }));
 }
@@ -201,6 +229,7 @@ for (const [id, act] of [
   ["add-color", addColor],
   ["add-expression", addExpression],
   ["again", paintAnother],
+  ["keep", keepFace],
 ]) {
   byId(id).addEventListener("click", act);
 }

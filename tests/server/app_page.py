@@ -125,9 +125,10 @@ class AppPage:
         errors: what the browser complained of.
     """
 
-    def __init__(self, page: Page, client: Client) -> None:
+    def __init__(self, page: Page, client: Client, answers: dict[str, list[Any]]) -> None:
         self.page = page
         self.client = client
+        self._answers = answers
         self.view: FrameLocator = page.frame_locator("iframe")
         self.requests: list[str] = []
         self.errors: list[str] = []
@@ -181,6 +182,8 @@ class AppPage:
     async def _relay(self, method: str, params: dict[str, Any]) -> Any:
         self._queue(method).put_nowait(params)
         if method == "tools/call":
+            if self._answers.get(params["name"]):
+                return self._answers[params["name"]].pop(0)
             return wire(await self.client.call_tool(params["name"], params["arguments"]))
         if method == "resources/read":
             return wire(await self.client.read_resource(params["uri"]))
@@ -206,6 +209,7 @@ async def app_page(
     capabilities: dict[str, Any] | None = None,
     kept_back: Sequence[str] = (),
     result: dict[str, Any] | None = None,
+    answers: dict[str, list[Any]] | None = None,
 ) -> AsyncIterator[AppPage]:
     """Call a tool and show its result in the view that the server names for it.
 
@@ -213,12 +217,13 @@ async def app_page(
         capabilities: what the host can do; everything if left out.
         kept_back: parts of the result that the host does not hand over.
         result: what to show instead of a real result.
+        answers: what tools answer instead of running, in order.
     """
     async with Client(build_server(studio)) as client:
         described = {one.name: one for one in (await client.list_tools()).tools}[tool]
         resource = await client.read_resource(described.meta["ui"]["resourceUri"])
         page = await browser.new_page(viewport={"width": width, "height": 300})
-        app = AppPage(page, client)
+        app = AppPage(page, client, answers or {})
         context = {"theme": theme, "toolInfo": {"tool": wire(described)}}
         can = EVERYTHING if capabilities is None else capabilities
         await app.open(resource.contents[0].text, can, context, arguments)

@@ -52,7 +52,7 @@ async def test_a_host_finds_the_view_through_the_tools_that_it_is_for(
         (view,) = (await client.read_resource(GALLERY_URI)).contents
         assert view.mime_type == APP_MIME_TYPE
         assert view.meta["ui"]["csp"] == {"connectDomains": [], "resourceDomains": []}
-        assert len(view.text) < 32_000
+        assert len(view.text.encode()) < 32_000
 
 
 async def test_the_view_is_one_document_that_names_no_other(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,74 @@ async def test_a_painting_is_chosen_and_passed_on_and_another_one_painted(
         assert (await names(app))[-1] == "Picture 2, larger"
 
 
+async def test_a_long_call_is_waited_for_as_a_job(browser: Browser, studio: Studio) -> None:
+    real = await studio.call("generate_image", {"prompt": "a teapot", "seed": 4})
+    job = {"job_id": "job_0a", "status": "working", "message": "step 3 of 20"}
+    pending = {"content": [], "structuredContent": {"job": job}}
+    done = {"job": {**job, "status": "completed"}, "result": real.data.model_dump(mode="json")}
+    answers = [pending, {"content": [], "structuredContent": done}]
+    async with app_page(
+        browser, studio, "generate_image", {}, result=pending, answers={"get_job": answers}
+    ) as app:
+        await drawn(app, 1)
+        assert await app.heard("tools/call") == {
+            "name": "get_job",
+            "arguments": {"job_id": "job_0a"},
+        }
+        assert (await app.heard("tools/call"))["name"] == "get_job"
+
+
+async def test_a_job_that_failed_says_why(browser: Browser, studio: Studio) -> None:
+    text = "generate_image is failed (job_id=job_0a): The queue is full. Ask for fewer."
+    ended = {"job": {"job_id": "job_0a", "status": "failed"}, "error": {"code": "busy"}}
+    result = {"content": [{"type": "text", "text": text}], "structuredContent": ended}
+    async with app_page(browser, studio, "generate_image", {}, result=result) as app:
+        await expect(app.view.locator("#status.failed")).to_have_text(text)
+        assert not app.has_heard("tools/call")
+
+
+async def test_a_face_is_chosen_among_candidates_and_kept(browser: Browser, studio: Studio) -> None:
+    drawn_before = await studio.call(
+        "create_persona_avatar", {"name": "Mina", "description": "agent with glasses", "count": 2}
+    )
+    data = drawn_before.data.model_dump(mode="json")
+    persona_id = data["persona"]["persona_id"]
+    data["persona"]["locked"], data["verdicts"] = False, ["candidate", "candidate"]
+    kept = {**data, "persona": {**data["persona"], "locked": True}, "images": data["images"][1:]}
+    answers = {"create_persona_avatar": [{"content": [], "structuredContent": kept}]}
+    result = {"content": [], "structuredContent": data}
+    async with app_page(
+        browser, studio, "create_persona_avatar", {}, result=result, answers=answers
+    ) as app:
+        await drawn(app, 2)
+        assert await names(app) == ["Face 1", "Face 2"]
+        await app.view.get_by_role("option", name="Face 2").click()
+        await app.view.get_by_role("button", name="Keep this face").click()
+        chosen = data["images"][1]["image_id"]
+        call = await app.heard("tools/call")
+        assert call["arguments"] == {"persona_id": persona_id, "lock_image_id": chosen}
+        await expect(app.view.get_by_role("status")).to_contain_text("keeps this face")
+        await expect(app.view.get_by_role("button", name="Keep this face")).to_be_hidden()
+
+
+async def test_a_sheet_stands_in_where_single_pictures_cannot_be_fetched(
+    browser: Browser, studio: Studio
+) -> None:
+    arguments = {**add_cup(studio), "colors": ["sage", "navy"]}
+    made = await studio.call(VARIANTS, arguments)
+    sheet = {
+        "type": "image",
+        "mimeType": "image/webp",
+        "data": base64.b64encode(made.images[0].thumbnail).decode(),
+    }
+    result = {"content": [sheet], "structuredContent": made.data.model_dump(mode="json")}
+    async with app_page(
+        browser, studio, VARIANTS, arguments, result=result, capabilities={}
+    ) as app:
+        await expect(app.view.get_by_alt_text("All of them side by side")).to_be_visible()
+        await expect(app.view.get_by_role("option")).to_have_count(2)
+
+
 async def test_hostile_words_addresses_and_colors_stay_words(
     browser: Browser, studio: Studio
 ) -> None:
@@ -257,7 +326,7 @@ async def test_hostile_words_addresses_and_colors_stay_words(
     }
     async with app_page(browser, studio, VARIANTS, {}, result=result) as app:
         await expect(app.view.get_by_role("option")).to_contain_text(evil)
-        assert await app.view.locator("img, .swatch").count() == 0
+        assert await app.view.locator("[role=option] img, .swatch").count() == 0
         await app.view.get_by_role("option").click()
         await expect(app.view.get_by_role("button", name="Open full size")).to_be_hidden()
         assert not app.requests
