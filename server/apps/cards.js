@@ -40,9 +40,6 @@ async function showResult(first) {
     return;
   }
   state.data = dataOf(result);
-  const { title, summary } = headline(items);
-  byId("title").textContent = title;
-  byId("summary").textContent = summary;
   byId("legend").hidden = !items.some((item) => item.hex);
   const mayCall = Boolean(state.can.serverTools);
   // Of several regions, one color would not say which.
@@ -67,9 +64,9 @@ function showSheet(result) {
   return Boolean(src);
 }
 
-function headline(items) {
+function headline() {
+  const { data, input, items } = state;
   const count = items.length;
-  const { data, input } = state;
   if (data.variants) {
     const kind = items.every((item) => item.hex) ? "color" : "variant";
     const summary = `${count} ${kind}${count > 1 ? "s" : ""}`;
@@ -90,6 +87,9 @@ function addItems(items) {
     state.items.push(item);
     byId("cards").append(cardOf(item));
   }
+  const { title, summary } = headline();
+  byId("title").textContent = title;
+  byId("summary").textContent = summary;
   // One to three pictures need not be as large as the chat is wide.
   byId("cards").style.maxWidth = `${90 + 230 * state.items.length}px`;
 }

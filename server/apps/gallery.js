@@ -66,11 +66,7 @@ async function choose(id) {
   state.chosen = id;
   for (const card of byId("cards").children) card.ariaSelected = String(card.id === id);
   const item = state.items.find((one) => one.id === id);
-  byId("use").hidden = !state.can.message;
-  byId("larger").hidden = !state.can.serverTools;
-  byId("keep").hidden = !(state.can.serverTools && state.data.persona?.locked === false);
-  byId("open").hidden = !(/^https?:/.test(item.url ?? "") && state.can.openLinks);
-  byId("download").hidden = Boolean(!byId("open").hidden || !state.can.downloadFile);
+  offerActions(item);
   if (state.busy) return;
   const told = await tellModel();
   if (state.chosen !== id) return;
@@ -79,6 +75,15 @@ async function choose(id) {
     : state.can.message ? `${item.name} is chosen. “Use this one” tells the assistant.`
     : `${item.name} is chosen. Tell the assistant: ${id}`,
   );
+}
+
+function offerActions(item) {
+  const { can, data } = state;
+  byId("use").hidden = !can.message;
+  byId("keep").hidden = !(can.serverTools && data.persona?.locked === false);
+  byId("larger").hidden = !can.serverTools;
+  byId("open").hidden = !(can.openLinks && /^https?:/.test(item.url ?? ""));
+  byId("download").hidden = !(can.downloadFile && byId("open").hidden);
 }
 
 /** Tell the model what was chosen and made here; each message replaces the one before. */
@@ -105,9 +110,9 @@ async function tellModel() {
   }
 }
 
-/** Run a tool for more pictures and add them; `rename` names them. */
+/** Run a tool for more pictures and add them; `rename` names them. Return whether it did. */
 async function make(label, tool, input, rename = (item) => item) {
-  if (state.busy) return;
+  if (state.busy) return false;
   setBusy(true);
   say(`${label} …`);
   try {
@@ -118,12 +123,15 @@ async function make(label, tool, input, rename = (item) => item) {
       if (!state.items.some((known) => known.id === item.id)) state.added.add(item.id);
     }
     if (state.data.persona) state.data.persona = dataOf(result).persona ?? state.data.persona;
+    if (state.data.persona?.locked) byId("keep").hidden = true;
     addItems(items);
     const told = await tellModel();
     focusCard(byId(items[0].id));
     say(`${items[0].name} is here${told ? "; the assistant knows" : ""}. Choose it with Enter.`);
+    return true;
   } catch (error) {
     say(error.message, true);
+    return false;
   } finally {
     setBusy(false);
   }
@@ -156,14 +164,16 @@ function sameProduct() {
   return seed == null ? input : { ...input, seed: Number(seed) };
 }
 
-function addColor() {
+async function addColor() {
   const color = byId("color").value.trim();
   if (!color) {
     byId("color").focus();
     say("Type a color: a name or a hex value.", true);
     return;
   }
-  make(`Making it in ${color}`, "create_product_variants", { ...sameProduct(), colors: [color] });
+  const input = { ...sameProduct(), colors: [color] };
+  const made = await make(`Making it in ${color}`, "create_product_variants", input);
+  if (made) byId("color").value = "";
 }
 
 function addExpression() {
@@ -179,9 +189,7 @@ async function keepFace() {
   const { persona_id, name } = state.data.persona;
   const kept = { persona_id, lock_image_id: state.chosen };
   await make(`Keeping this face`, "create_persona_avatar", kept);
-  if (!state.data.persona.locked) return;
-  byId("keep").hidden = true;
-  say(`${name} keeps this face from now on.`);
+  if (state.data.persona.locked) say(`${name} keeps this face from now on.`);
 }
 
 function paintAnother() {

@@ -72,9 +72,9 @@ function itemsOf(result) {
   return images.map((image, index) =>
     item(image, {
       name: word && images.length === 1 ? word : `${word ?? kind} ${index + 1}`,
-      detail: data.similarity
-        ? resemblance(data.similarity[index], data.verdicts?.[index])
-        : image.width && `${image.width} × ${image.height}`,
+      detail: !data.persona
+        ? image.width && `${image.width} × ${image.height}`
+        : candidates ? "" : resemblance(data.similarity?.[index], data.verdicts?.[index]),
     }),
   );
 }
@@ -127,8 +127,8 @@ function verdict(variant) {
   return `${word} (ΔE\u00a0${difference.toFixed(1)})`;
 }
 
+/** Say how alike a face is to the persona's own. */
 function resemblance(value, word) {
-  if (word === "candidate") return "";
   if (word === "other") return "May be someone else";
-  return `${Math.round(value * 100)}% like the first picture`;
+  return value === undefined ? "" : `${Math.round(value * 100)}% alike`;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,10 @@ async def test_a_shopper_chooses_a_color_and_the_model_hears_which(
     async with app_page(browser, studio, VARIANTS, arguments) as app:
         await drawn(app, 3)
         cards = app.view.get_by_role("option")
-        await expect(cards.first).to_contain_text("ΔE")
-        await expect(cards.first).to_contain_text("atch")
+        await expect(cards.first).to_contain_text("Exact match (ΔE")
+        # What a screen reader says: the alternative text, the color, how close it came.
+        spoken = re.compile("recolored to navy.*Navy.*match")
+        await expect(app.view.get_by_role("option", name=spoken)).to_have_count(1)
         await cards.nth(1).click()
         await expect(cards.nth(1)).to_have_attribute("aria-selected", "true")
         await expect(cards.nth(0)).to_have_attribute("aria-selected", "false")
@@ -329,6 +332,12 @@ async def test_hostile_words_addresses_and_colors_stay_words(
         assert await app.view.locator("[role=option] img, .swatch").count() == 0
         await app.view.get_by_role("option").click()
         await expect(app.view.get_by_role("button", name="Open full size")).to_be_hidden()
+        # Only the host is listened to.
+        cancelled = {"jsonrpc": "2.0", "method": "ui/notifications/tool-cancelled", "params": {}}
+        post = "(body, message) => new Promise(done => { addEventListener('message', done); "
+        post += "postMessage(message, '*') }).then(() => null)"
+        await app.view.locator("body").evaluate(post, cancelled)
+        await expect(app.view.get_by_role("option")).to_have_count(1)
         assert not app.requests
 
 
