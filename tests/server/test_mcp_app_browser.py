@@ -341,6 +341,19 @@ async def test_hostile_words_addresses_and_colors_stay_words(
         assert not app.requests
 
 
+async def test_a_request_of_the_view_would_be_blocked_and_noticed(
+    browser: Browser, studio: Studio
+) -> None:
+    arguments = {**add_cup(studio), "colors": ["sage"]}
+    async with app_page(browser, studio, VARIANTS, arguments) as app:
+        await drawn(app, 1)
+        async with app.page.expect_console_message() as reported:
+            load = "() => { new Image().src = 'http://elsewhere.test/pixel.png' }"
+            await app.view.locator("body").evaluate(load)
+        assert "Content Security Policy" in (await reported.value).text
+        assert app.errors
+
+
 async def test_light_and_dark_follow_the_host_while_it_runs(
     browser: Browser, studio: Studio
 ) -> None:
