@@ -27,6 +27,7 @@ from mcp.types import (
 from mcp_types.methods import is_input_required
 from pydantic import BaseModel, TypeAdapter
 
+from agent_tools.callers import require_scope
 from agent_tools.errors import AgentToolsError
 from agent_tools.idempotency import seed_of
 from agent_tools.jobs import Job, Outcome, as_json, outcome_from
@@ -78,7 +79,8 @@ async def begin(
     """Start a call, or join the one that its idempotency key names.
 
     Raises:
-        AgentToolsError: if the key is malformed, was used otherwise or is busy elsewhere.
+        AgentToolsError: if the key is malformed, was used otherwise or is busy elsewhere, or the
+            caller lacks the tool's scope.
     """
 
     async def run(work: Work) -> dict[str, Any]:
@@ -87,11 +89,13 @@ async def begin(
     key: Any = (params.meta or {}).get(IDEMPOTENCY_META)
     if key is None:
         return SharedWork(run)
+    tool = studio.tools.get(params.name)
+    if tool is not None:
+        require_scope(tool.scope)  # also for what was done before
     arguments = params.arguments or {}
     said = {"tool": params.name, "arguments": arguments}
 
     async def run_with_seed(work: Work) -> dict[str, Any]:
-        tool = studio.tools.get(params.name)
         if tool and "seed" in tool.Arguments.model_fields and arguments.get("seed") is None:
             params.arguments = {**arguments, "seed": seed_of(key)}
         return await run(work)
