@@ -124,7 +124,7 @@ class ToolServer(MCPServer[Any]):
                 mime_type="image/png",
             )
             for record in self._studio.gallery.list(limit=_LISTED_IMAGES)
-        ] + await super().list_resources()
+        ]
 
 
 def build_server(studio: Studio, on_listed: Callable[[], None] | None = None) -> ToolServer:

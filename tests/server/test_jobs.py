@@ -9,9 +9,10 @@ from typing import Any
 import anyio
 import job_tools
 import pytest
+from access_helpers import mcp_client
 from job_tools import job_studio, runs
 from mcp import Client
-from small_tools import ERAS, TRANSPORTS, Hold, connected
+from small_tools import ERAS, TRANSPORTS, Hold, connected, http_server
 from stdio_peer import started
 
 from agent_tools.callers import acting_as
@@ -22,9 +23,11 @@ from agent_tools.process_mark import ProcessMark
 from agent_tools.settings import Settings
 from agent_tools.shared_work import SharedWork
 from server.mcp import build_server
+from server.tokens import TokenStore
 
 pytestmark = pytest.mark.anyio
 
+KEY: Any = {"idempotency_key": "k"}
 PAINT: dict[str, Any] = {"prompt": "a red cup", "steps": 150, "count": 4}
 
 
@@ -188,6 +191,33 @@ async def test_a_job_belongs_to_its_caller(settings: Settings) -> None:
                     assert refused.is_error and "There is no job" in refused.content[0].text
     assert not Hold.cancelled.is_set()
     await studio.close()
+
+
+async def test_over_http_a_token_sees_the_jobs_of_its_own_calls_only(
+    era: str, settings: Settings
+) -> None:
+    studio = job_studio(settings)
+    store = TokenStore(settings.data)
+    tokens = [
+        store.create("ada", ["generate"]),
+        store.create("bob", ["generate", "read"]),
+    ]
+    async with http_server(studio) as url:
+        async with mcp_client(url, tokens[0], era) as ada:
+            begun = await ada.call_tool("paint_late", {"color": "red"}, meta=KEY)
+            by_id = {"job_id": begun.structured_content["job"]["job_id"]}
+            # A job is its caller's own: seeing it asks for no further scope.
+            working = await ada.call_tool("get_job", {**by_id, "wait_s": 0})
+            assert working.structured_content["job"]["status"] == "working"
+        async with mcp_client(url, tokens[1], era) as bob:
+            for tool in ("get_job", "cancel_job"):
+                refused = await bob.call_tool(tool, by_id)
+                assert refused.is_error and "There is no job" in refused.content[0].text
+            own = await bob.call_tool("paint_late", {"color": "blue"}, meta=KEY)
+            assert own.structured_content["job"]["job_id"] != by_id["job_id"]
+        async with mcp_client(url, tokens[0], era) as ada:
+            cancelled = await ada.call_tool("cancel_job", by_id)
+            assert cancelled.structured_content["job"]["status"] == "cancelled"
 
 
 COMMAND = [sys.executable, job_tools.__file__]
