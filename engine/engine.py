@@ -131,6 +131,11 @@ class LocalEngine:
             return worker.revision
         return known_revision(self._settings.model)
 
+    @property
+    def default_steps(self) -> int:
+        """Denoising steps of a request that names none; before loading a guess."""
+        return self._spec().steps
+
     async def load(self) -> None:
         """Load the model now instead of at the first request. Idempotent.
 

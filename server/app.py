@@ -1,4 +1,4 @@
-"""The HTTP server: MCP at /mcp, pictures at /images, collections at /kb, health."""
+"""The HTTP server: MCP at /mcp, the Images API at /v1, pictures, collections, health."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from server.auth import AccessPolicy, Guard, error_response
 from server.images import image_routes
+from server.images_api import images_api_routes
 from server.kb_pages import kb_routes
 from server.logs import configure_logging, current_request_id
 from server.mcp import build_server
@@ -80,6 +81,7 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
         routes=[
             *mcp_app.routes,
             *image_routes(studio),
+            *images_api_routes(studio),
             *kb_routes(studio),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),

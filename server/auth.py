@@ -207,7 +207,9 @@ class Guard:
 
 
 def error_response(status: int, code: str, message: str, hint: str = "") -> JSONResponse:
-    """Return an error as every route says it."""
+    """Return an error as every route says it; `type` and `param` are for clients of OpenAI's."""
     headers = {"WWW-Authenticate": 'Bearer realm="agent-tools"'} if status == 401 else None
-    body = {"error": {"code": code, "message": message, "hint": hint}}
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    said = {"code": code, "message": message, "hint": hint, "type": kind, "param": None}
+    body = {"error": said}
     return JSONResponse(body, status_code=status, headers=headers)
