@@ -132,21 +132,21 @@ def keep_inputs(studio: Studio, form: Form, max_picture: int) -> Inputs:
         )
     if len(form.pictures) > MAX_PICTURES:
         raise ApiError(f"At most {MAX_PICTURES} pictures are taken.", param="image")
-    mask = None if form.mask is None else _our_mask(decode_picture(form.mask))
-    records = [_kept(studio, data, max_picture) for data in form.pictures]
-    source = records[0]
-    mask_id = None
-    if mask is not None:
-        if mask.size != (source.width, source.height):
+    mask = None
+    if form.mask is not None:
+        mask = _our_mask(decode_picture(form.mask, max_bytes=max_picture))
+        width, height = decode_picture(form.pictures[0], max_bytes=max_picture).size
+        if mask.size != (width, height):
             raise ApiError(
-                f"The mask has {mask.width}x{mask.height} pixels, the picture "
-                f"{source.width}x{source.height}. They must be equal.",
+                f"The mask has {mask.width}x{mask.height} pixels, the picture {width}x{height}. "
+                "They must be equal.",
                 param="mask",
             )
-        mask_id = studio.gallery.add_upload(
-            encode_png(mask), kind="mask", max_bytes=max_picture
-        ).image_id
-    return Inputs(source, mask_id, tuple(_unique(records[1:])))
+    records = [_kept(studio, data, max_picture) for data in form.pictures]
+    mask_id = None
+    if mask is not None:
+        mask_id = studio.gallery.add_upload(encode_png(mask), kind="mask").image_id
+    return Inputs(records[0], mask_id, tuple(_unique(records[1:])))
 
 
 def _kept(studio: Studio, data: bytes, max_bytes: int) -> ImageRecord:

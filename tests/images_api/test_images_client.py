@@ -91,6 +91,24 @@ def test_a_picture_comes_in_the_size_that_was_asked_for(
     assert ("scaled to" in notes) == noted
 
 
+@pytest.mark.parametrize(
+    ("painted", "wanted", "given"),
+    [
+        ((256, 256), (1024, 1024), (1024, 1024)),
+        ((256, 256), (1536, 1024), (1024, 1024)),  # nothing is cut off or squeezed
+        ((1536, 896), (1536, 864), (1536, 864)),
+        ((2048, 1152), (3840, 2160), (3840, 2160)),
+    ],
+)
+def test_other_proportions_than_the_models_fit_into_what_was_asked_for(
+    painted: tuple[int, int], wanted: tuple[int, int], given: tuple[int, int]
+) -> None:
+    size, notes = fitting_size(painted, wanted)
+    assert size == given
+    assert f"{painted[0]}x{painted[1]}" in notes[0]
+    assert size_to_paint((3840, 2160)) == (2048, 1152)
+
+
 @pytest.mark.parametrize(("kind", "pillow"), [("png", "PNG"), ("webp", "WEBP"), ("jpeg", "JPEG")])
 def test_every_format_carries_the_mark_of_its_origin(kind: Any, pillow: str, api: Served) -> None:
     answer = paint(api, "a bag", output_format=kind, extra={"seed": 3})
