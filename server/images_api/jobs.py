@@ -29,6 +29,8 @@ _COUNT = 4
 _MIN_SIDE, _MAX_SIDE = 64, 2048
 # Strength of an edit that shall keep the looks of its source, below the models' own (mostly 0.6).
 HIGH_FIDELITY = 0.45
+# Above the models' own: a variation shall differ.
+VARIATION = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,10 @@ def edit_job(body: EditBody, inputs: Inputs, models: Models) -> Job:
     arguments, notes = _painting(body, models, model)
     strength = body.strength
     if strength is None and body.input_fidelity == "high" and inputs.mask_id is None:
-        strength = HIGH_FIDELITY
+        if models.takes_strength(model):
+            strength = HIGH_FIDELITY
+        else:
+            notes.append("input_fidelity has no effect: this model knows no strength.")
     arguments |= {
         "image_id": inputs.source.image_id,
         "mask_id": inputs.mask_id,
@@ -140,10 +145,13 @@ def variation_job(body: VariationBody, inputs: Inputs, models: Models) -> Job:
             "Nobody said what the picture shows, so the model went by its pixels alone. "
             "Send a prompt beside it for better variations."
         )
+    strength = body.strength
+    if strength is None and models.takes_strength(model):
+        strength = VARIATION
     arguments = {
         "image_id": source.image_id,
         "prompt": prompt[:2000],
-        "strength": body.strength,
+        "strength": strength,
         **_sampling(body, model, body.num_inference_steps),
     }
     return _job("edit_image", arguments, body, model, notes)

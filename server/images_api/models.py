@@ -9,7 +9,7 @@ from typing import Any
 from agent_tools.errors import BadSettings
 from agent_tools.studio import Studio
 from engine.engine import LocalEngine
-from engine.registry import find_model, short_name
+from engine.registry import ModelSpec, find_model, short_name
 
 # How many of a model's own steps a quality takes.
 QUALITY_STEPS = {
@@ -92,19 +92,26 @@ class Models:
     def steps(self, chosen: ChosenModel, quality: str) -> int | None:
         """Return the steps that a quality means for a model; None where only it knows."""
         factor = QUALITY_STEPS[SAME_QUALITY.get(quality, quality)]
-        own = self._own_steps(chosen)
-        if factor == 1.0 or own is None:
+        spec = self._spec(chosen)
+        if factor == 1.0 or spec is None:
             return None
-        return max(1, min(_MAX_STEPS, round(own * factor)))
+        return max(1, min(_MAX_STEPS, round(spec.steps * factor)))
 
-    def _own_steps(self, chosen: ChosenModel) -> int | None:
+    def takes_strength(self, chosen: ChosenModel) -> bool:
+        """Return whether a model starts from a picture; edit models look at it instead."""
+        if self._studio.settings.engine is not None:
+            return True  # whoever paints there may leave it out
+        spec = self._spec(chosen)
+        return spec is not None and spec.strength is not None
+
+    def _spec(self, chosen: ChosenModel) -> ModelSpec | None:
         engine = self._studio.engine
         if self._studio.settings.engine is not None:
             return None
         known = find_model(chosen.name)
-        if known is not None:
-            return known.steps
-        return engine.default_steps if isinstance(engine, LocalEngine) else None
+        if known is None and isinstance(engine, LocalEngine):
+            return engine.spec
+        return known
 
     def _canonical(self, asked: str) -> str | None:
         for name in (self._studio.engine.model, *self._studio.settings.models):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from agent_tools.errors import Refused
 from agent_tools.gallery import ImageRecord
@@ -133,8 +133,10 @@ def cut_out(picture: Image.Image, image_id: str) -> Image.Image:
             param="background",
             code="background_not_removed",
         ) from None
+    # The edge pixels hold some of the background: one off, and the rest softened.
+    soft = mask.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.GaussianBlur(0.8))
     cut = picture.convert("RGBA")
-    cut.putalpha(mask)
+    cut.putalpha(ImageChops.darker(soft, mask))
     return cut
 
 

@@ -285,3 +285,30 @@ def test_a_thing_on_a_plain_background_is_cut_out(api: Served) -> None:
     picture = Image.open(io.BytesIO(rendered.data))
     assert picture.mode == "RGBA" and picture.size == (192, 192)
     assert picture.getpixel((5, 5))[3] == 0 and picture.getpixel((96, 96))[3] == 255
+
+
+def test_requests_as_chat_platforms_write_them_are_served(api: Served) -> None:
+    """The bodies that the sources of Open WebUI and LibreChat write."""
+    url = f"{api.url}/v1/images"
+    open_webui = {"model": "gpt-image-1", "prompt": "a mug", "n": 1, "size": "512x512"}
+    libre_chat = {"background": "auto", "output_format": "png", "quality": "auto", "size": "auto"}
+    with httpx2.Client(params={"api-version": "2025-04-01-preview"}, timeout=60) as http:
+        answers = [
+            http.post(f"{url}/generations", json={**open_webui, "response_format": "b64_json"}),
+            http.post(f"{url}/generations", json={**open_webui, **libre_chat, "n": 2}),
+            http.post(
+                f"{url}/edits",
+                data={"model": "dall-e-2", "prompt": "a leaf", "n": "1", "background": "auto"},
+                files={"image": ("image.png", png(gradient()), "image/png")},
+            ),
+            http.post(
+                f"{url}/edits",
+                data={"model": "x", "prompt": "a leaf", "quality": "auto", "size": "auto"},
+                files=[("image[]", ("a.jpg", png(gradient(), "JPEG"), "image/jpeg"))],
+            ),
+        ]
+    for answer in answers:
+        assert answer.status_code == 200, answer.text
+        for item in answer.json()["data"]:
+            assert "url" not in item  # Open WebUI would fetch it instead of taking b64_json
+            assert Image.open(io.BytesIO(base64.b64decode(item["b64_json"]))).format == "PNG"
