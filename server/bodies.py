@@ -14,30 +14,23 @@ class BodyTooLarge(Exception):
     """The body is longer than allowed."""
 
 
-class BodyTooSlow(TimeoutError):
-    """The body takes longer than allowed."""
-
-
 async def bounded_body(request: Request, max_bytes: int) -> bytes:
     """Read a body of at most `max_bytes`.
 
     Raises:
         BodyTooLarge: if it is longer, or says so.
-        BodyTooSlow: if it takes longer than `BODY_SECONDS`.
+        TimeoutError: if it takes longer than `BODY_SECONDS`.
         ClientDisconnect: if it breaks off.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > max_bytes:
         raise BodyTooLarge
     body = bytearray()
-    try:
-        with anyio.fail_after(BODY_SECONDS):
-            async for chunk in request.stream():
-                if len(body) + len(chunk) > max_bytes:
-                    raise BodyTooLarge
-                body += chunk
-    except TimeoutError:
-        raise BodyTooSlow from None
+    with anyio.fail_after(BODY_SECONDS):
+        async for chunk in request.stream():
+            if len(body) + len(chunk) > max_bytes:
+                raise BodyTooLarge
+            body += chunk
     return bytes(body)
 
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from agent_tools.errors import AgentToolsError, NotFound
 from agent_tools.studio import Studio
 from server.auth import error_response
-from server.bodies import BodyTooLarge, BodyTooSlow, bounded_body, once
+from server.bodies import BodyTooLarge, bounded_body, once
 
 # Two at a time: a 40-megapixel picture takes 160 MB while it is decoded.
 _DECODERS = 2
@@ -46,7 +46,7 @@ def image_routes(studio: Studio) -> list[Route]:
                 f"More than {studio.settings.max_upload_mb:g} MB were sent.",
                 "Send a smaller copy, or raise max_upload_mb.",
             )
-        except BodyTooSlow:
+        except TimeoutError:
             return error_response(408, "timeout", "The upload took too long.", "Send it again.")
         except ClientDisconnect:
             return error_response(400, "incomplete", "The upload broke off.", "Send it again.")

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from agent_tools.gallery import ImageRecord
 from agent_tools.pictures import decode_picture, encode_png
 from agent_tools.studio import Studio
-from server.bodies import bounded_body, once
+from server.bodies import BodyTooLarge, bounded_body, once
 from server.images_api.errors import ApiError
 
 # What the tool edit_image takes: one picture to edit and four to look at.
@@ -53,6 +53,25 @@ class Inputs:
     reference_ids: tuple[str, ...]
 
 
+async def read_bytes(request: Request, max_bytes: int) -> bytes:
+    """Read a body of at most `max_bytes`.
+
+    Raises:
+        ApiError: if it is longer or takes too long.
+        ClientDisconnect: if it breaks off.
+    """
+    try:
+        return await bounded_body(request, max_bytes)
+    except BodyTooLarge:
+        raise ApiError(
+            "The body is too large. Send smaller pictures.", status=413, code="body_too_large"
+        ) from None
+    except TimeoutError:
+        raise ApiError(
+            "The body took too long. Send it again.", status=408, code="timeout"
+        ) from None
+
+
 async def read_form(request: Request, max_picture: int) -> Form:
     """Read a multipart body of bounded size.
 
@@ -62,12 +81,12 @@ async def read_form(request: Request, max_picture: int) -> Form:
 
     Raises:
         ApiError: if it is no such form, or its files are too many or too large.
-        BodyTooLarge, BodyTooSlow, ClientDisconnect: as `bounded_body`.
+        ClientDisconnect: if it breaks off.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "multipart/form-data":
         raise ApiError("Send multipart/form-data with a file in 'image'.", code="invalid_body")
-    body = await bounded_body(request, 2 * max_picture + _OVERHEAD)
+    body = await read_bytes(request, 2 * max_picture + _OVERHEAD)
     # Parsed from the bounded bytes, so the parser never waits for the network nor sees more.
     replay = Request(request.scope, once(body))
     fields: dict[str, str] = {}

@@ -18,7 +18,6 @@ from starlette.routing import Route
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import ImageRecord
 from agent_tools.studio import Studio
-from server.bodies import BodyTooLarge, BodyTooSlow, bounded_body
 from server.images_api.answers import Answering, EventKind
 from server.images_api.bodies import (
     Asked,
@@ -29,7 +28,7 @@ from server.images_api.bodies import (
     read_body,
 )
 from server.images_api.errors import ApiError, as_api_error, internal_error
-from server.images_api.forms import Inputs, keep_inputs, read_form
+from server.images_api.forms import Inputs, keep_inputs, read_bytes, read_form
 from server.images_api.jobs import (
     Completed,
     Event,
@@ -214,12 +213,6 @@ def _explain(error: Exception) -> ApiError:
         return error
     if isinstance(error, AgentToolsError):
         return as_api_error(error)
-    if isinstance(error, BodyTooLarge):
-        return ApiError(
-            "The body is too large. Send smaller pictures.", status=413, code="body_too_large"
-        )
-    if isinstance(error, BodyTooSlow):
-        return ApiError("The body took too long. Send it again.", status=408, code="timeout")
     if isinstance(error, TimeoutError):
         return as_api_error(
             AgentToolsError(
@@ -233,7 +226,7 @@ def _explain(error: Exception) -> ApiError:
 
 
 async def _read_json(request: Request) -> dict[str, Any]:
-    body = await bounded_body(request, _MAX_JSON)
+    body = await read_bytes(request, _MAX_JSON)
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""One server for the whole area: starting one costs a model, and requests do not disturb others."""
+"""One server for each file of tests: requests do not disturb others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from served import Served, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory, tiny_stable_diffusion: Path) -> Iterator[Served]:
     """A server without a token."""
     with serving(

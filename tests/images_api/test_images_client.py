@@ -294,8 +294,10 @@ def test_requests_as_chat_platforms_write_them_are_served(api: Served) -> None:
     libre_chat = {"background": "auto", "output_format": "png", "quality": "auto", "size": "auto"}
     with httpx2.Client(params={"api-version": "2025-04-01-preview"}, timeout=60) as http:
         answers = [
-            http.post(f"{url}/generations", json={**open_webui, "response_format": "b64_json"}),
-            http.post(f"{url}/generations", json={**open_webui, **libre_chat, "n": 2}),
+            http.post(
+                f"{url}/generations", json={**open_webui, **QUICK, "response_format": "b64_json"}
+            ),
+            http.post(f"{url}/generations", json={"prompt": "a mug", "n": 2, **libre_chat}),
             http.post(
                 f"{url}/edits",
                 data={"model": "dall-e-2", "prompt": "a leaf", "n": "1", "background": "auto"},
