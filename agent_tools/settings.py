@@ -57,6 +57,9 @@ class Settings(BaseModel):
         description="Names that callers of the Images API may use for models, comma-separated, as "
         "'dall-e-3=starter'. Other unknown names get the default model.",
     )
+    images_deadline_s: float = Field(
+        default=600, gt=0, description="Longest time of one call of the Images API, seconds."
+    )
     memory_gb: float = Field(
         default=16,
         gt=0,
@@ -134,8 +137,8 @@ class Settings(BaseModel):
     links: Literal["resource", "https", "text"] = Field(
         default="resource", description="Form of links; https needs public_url."
     )
-    images_deadline_s: float = Field(
-        default=600, gt=0, description="Longest time of one call of the Images API, seconds."
+    apps: bool = Field(
+        default=True, description="Offer the gallery inside the chat (MCP Apps) to hosts."
     )
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
     token: SecretStr | None = Field(default=None, description="Bearer token of the HTTP server.")
