@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import ImageRecord
 from agent_tools.studio import Studio
@@ -46,6 +48,7 @@ from server.images_api.presence import EventStream, while_present
 logger = logging.getLogger(__name__)
 
 _MAX_JSON = 256 * 1024
+_Body = TypeVar("_Body", bound=Asked)
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -76,14 +79,14 @@ class ImagesApi:
 
     async def generate(self, request: Request) -> Response:
         """Serve POST /v1/images/generations."""
-        body = read_body(GenerateBody, await _read_json(request), strict=True)
+        body = _seeded(read_body(GenerateBody, await _read_json(request), strict=True), request)
         job = generation_job(body, self._models)
         return await self._answer(request, body, job, "image_generation")
 
     async def edit(self, request: Request) -> Response:
         """Serve POST /v1/images/edits."""
         form = await read_form(request, self._max_picture)
-        body = read_body(EditBody, form.fields, strict=False)
+        body = _seeded(read_body(EditBody, form.fields, strict=False), request)
         inputs = await run_in_threadpool(keep_inputs, self._studio, form, self._max_picture)
         job = edit_job(body, inputs, self._models)
         return await self._answer(request, body, job, "image_edit", inputs)
@@ -93,7 +96,7 @@ class ImagesApi:
         form = await read_form(request, self._max_picture)
         if form.mask is not None or len(form.pictures) > 1:
             raise ApiError("A variation takes one picture and no mask.", param="image")
-        body = read_body(VariationBody, form.fields, strict=False)
+        body = _seeded(read_body(VariationBody, form.fields, strict=False), request)
         inputs = await run_in_threadpool(keep_inputs, self._studio, form, self._max_picture)
         job = variation_job(body, inputs, self._models)
         return await self._answer(request, body, job, "image_edit", inputs)
@@ -223,6 +226,20 @@ def _explain(error: Exception) -> ApiError:
         )
     logger.error("The Images API failed unexpectedly", exc_info=error)
     return internal_error()
+
+
+def _seeded(body: _Body, request: Request) -> _Body:
+    """Return the body with a seed of its Idempotency-Key, if it has a key and no seed.
+
+    The same call with the same seed is not painted again (`agent_tools.repeats`), and two at the
+    same time share one painting, so a retry gets what the first attempt got.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None or body.seed is not None:
+        return body
+    said = json.dumps([current_caller(), key]).encode()
+    seed = int.from_bytes(hashlib.sha256(said).digest()[:4], "big")
+    return body.model_copy(update={"seed": seed})
 
 
 async def _read_json(request: Request) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -314,3 +315,16 @@ def test_requests_as_chat_platforms_write_them_are_served(api: Served) -> None:
         for item in answer.json()["data"]:
             assert "url" not in item  # Open WebUI would fetch it instead of taking b64_json
             assert Image.open(io.BytesIO(base64.b64decode(item["b64_json"]))).format == "PNG"
+
+
+def test_a_retry_under_the_same_key_paints_nothing_twice(api: Served) -> None:
+    def attempt(key: str) -> bytes:
+        answer = paint(api, "a stool", size="128x128", extra_headers={"Idempotency-Key": key})
+        return raw_pictures(answer)[0]
+
+    before = api.pictures
+    with ThreadPoolExecutor() as pool:
+        together = list(pool.map(attempt, ["order-1"] * 4))
+    assert len({*together, attempt("order-1")}) == 1
+    assert api.pictures == before + 1
+    assert attempt("order-2") not in together
