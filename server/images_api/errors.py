@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
-from agent_tools.errors import AgentToolsError, Refused
+from agent_tools.errors import AgentToolsError, Overloaded, Refused
 from server.logs import current_request_id
 
 _INVALID = "invalid_request_error"
@@ -117,6 +117,8 @@ def as_api_error(error: AgentToolsError) -> ApiError:
     code = error.code
     if isinstance(error, Refused) and "rule" not in error.data:
         return ApiError(str(error), kind=_REFUSED, code=code)
+    if isinstance(error, Overloaded):
+        code = "busy"
     status, kind, word = _KNOWN.get(code, (503 if error.retryable else 500, _SERVER, code))
     return ApiError(
         str(error),
