@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from PIL import Image
 from served import QUICK, Served, gradient, hole, png, serving, upload
 
+from agent_tools.callers import acting_as
 from agent_tools.errors import AgentToolsError, BadSettings, Overloaded
 from server.images_api.errors import as_api_error
+from server.tokens import TokenStore
 
 TOKEN = "a-token-of-enough-characters"
 
@@ -319,3 +322,35 @@ def test_an_alias_that_leads_nowhere_stops_the_start(tmp_path: Path) -> None:
 def test_other_paths_and_methods_have_the_same_shape(api: Served) -> None:
     assert refused(httpx2.get(f"{api.url}/v1/images/generations"))["code"] == "method_not_allowed"
     assert refused(httpx2.post(f"{api.url}/v1/chat/completions"))["code"] == "not_found"
+
+
+def test_tokens_with_scopes_open_what_they_say_and_callers_do_not_meet(
+    tmp_path: Path, tiny_stable_diffusion: Path
+) -> None:
+    store = TokenStore(tmp_path / "data")
+    tokens = {
+        name: store.create(name, scopes)
+        for name, scopes in (
+            ("reader", ["read"]),
+            ("shop", ["read", "generate"]),
+            ("other", ["read", "generate"]),
+        )
+    }
+    store.close()
+    with serving(tmp_path / "data", tiny_stable_diffusion, token=TOKEN) as served:
+        clients = {name: served.client.with_options(api_key=key) for name, key in tokens.items()}
+        assert list(clients["reader"].models.list())
+        with pytest.raises(openai.PermissionDeniedError) as caught:
+            clients["reader"].images.generate(prompt="a mug", extra_body=QUICK)
+        assert caught.value.code == "insufficient_scope"
+        made = clients["shop"].images.generate(prompt="a secret mug", extra_body=QUICK)
+        (item,) = made.data or []
+        picture = ("back.png", base64.b64decode(item.b64_json or ""), "image/png")
+        parents = {}
+        for name in ("shop", "other"):
+            edited = clients[name].images.edit(image=picture, prompt="a leaf", extra_body=QUICK)
+            image_id = (edited.data or [])[0].model_extra["image_id"]
+            with acting_as(name):
+                parents[name] = served.studio.gallery.get(image_id).parent_id
+        shown = (item.model_extra or {})["image_id"]
+        assert parents["shop"] == shown != parents["other"]
