@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 RECIPE_VERSION = 1
 CREATOR_TOOL = "agent-tools"
+_PREVIEW_EVERY = 2  # steps; a preview costs little, and none is made unless somebody looks
 MAX_SEED = 2**32 - 1
 EditSeed = Annotated[
     int | None,
@@ -68,24 +69,23 @@ async def paint(
     reached = low
     if studio.settings.exact_replay and studio.settings.engine is None:
         request = replace(request, deterministic=True)
+    if studio.activity.watched:
+        request = replace(request, preview_every=_PREVIEW_EVERY)
     started: float | None = None
     events = cast("AsyncGenerator[ImageEvent, None]", studio.engine.submit(request))
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Queued):
-                message = f"{label}: {_waiting(event)}"
+                await progress(ProgressEvent(reached, 1.0, f"{label}: {_waiting(event)}"))
             elif isinstance(event, StepEvent):
                 now = time.monotonic()
                 started = now if started is None else started
                 # Decoding follows the last step, so the steps fill nine tenths of the share.
                 reached = max(reached, low + (high - low) * 0.9 * event.step / event.total)
-                message = (
-                    f"{label}: step {event.step} of {event.total}{_left(event, now - started)}"
-                )
+                await progress(_step_progress(event, label, reached, now - started))
             else:
                 await progress(ProgressEvent(high, 1.0, f"{label}: painted"))
                 return event.result
-            await progress(ProgressEvent(reached, 1.0, message))
     raise AgentToolsError(
         "The painting stopped before it was done.",
         code="interrupted",
@@ -287,9 +287,13 @@ def _waiting(event: Queued) -> str:
     return f"waiting for {others}, about {max(1, round(event.estimated_wait_s))} s"
 
 
-def _left(event: StepEvent, elapsed_s: float) -> str:
-    """Estimate the rest from the steps since the first, whose own duration is not known."""
-    if event.step < 2:
-        return ""
-    per_step = elapsed_s / (event.step - 1)
-    return f", about {max(1, round(per_step * (event.total - event.step)))} s left"
+def _step_progress(event: StepEvent, label: str, reached: float, elapsed_s: float) -> ProgressEvent:
+    """Report a step; the rest is estimated from the steps since the first, whose own time is
+    not known."""
+    message, left = f"{label}: step {event.step} of {event.total}", None
+    if event.step >= 2:
+        left = elapsed_s / (event.step - 1) * (event.total - event.step)
+        message += f", about {max(1, round(left))} s left"
+    return ProgressEvent(
+        reached, 1.0, message, event.step, event.total, seconds_left=left, preview=event.preview
+    )

@@ -130,6 +130,11 @@ class Settings(BaseModel):
         default="resource", description="Form of links; https needs public_url."
     )
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
+    signed_links: bool = Field(
+        default=True,
+        description="Web addresses of pictures show that one picture without the token, for <img> "
+        "and knowledge bases. Off: they need the token.",
+    )
     token: SecretStr | None = Field(default=None, description="Bearer token of the HTTP server.")
     kb: str | None = Field(
         default=None,

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from agent_tools.activity import Activity
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.links import ImageLinks
 from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
@@ -37,6 +39,8 @@ class Studio:
         gallery: keeps pictures with their recipes.
         personas: keeps personas by id.
         knowledge: exports to knowledge bases and searches the local index.
+        activity: the calls that run now.
+        links: web addresses of pictures.
         tools: every tool by name.
     """
 
@@ -56,6 +60,8 @@ class Studio:
         self.personas = personas
         self.knowledge = knowledge
         self.repeats = Repeats(gallery)
+        self.activity = Activity()
+        self.links = ImageLinks(gallery, settings.public_url, signed=settings.signed_links)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
 
     @classmethod
@@ -99,7 +105,11 @@ class Studio:
                 found = await asyncio.to_thread(self.repeats.find, self, tool, key)
                 if found is not None:
                     return found
-            result = await tool.run(self, checked, progress)
+            if tool.read_only:
+                return await tool.run(self, checked, progress)
+            result = await self.activity.run(
+                name, arguments, progress, lambda report: tool.run(self, checked, report)
+            )
             if key is not None:
                 await asyncio.to_thread(self.repeats.remember, key, result)
             return result
@@ -118,7 +128,7 @@ class Studio:
 
     def show(self, record: ImageRecord) -> ToolImage:
         """Return a record as a picture to show."""
-        return tool_image(record, self.gallery, self.settings.public_url)
+        return tool_image(record, self.gallery, self.links)
 
     async def close(self) -> None:
         """Stop the engine and close the files."""

@@ -15,8 +15,10 @@ from mcp.client.stdio import StdioServerParameters
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from agent_tools.activity import Activity
 from agent_tools.errors import Overloaded
 from agent_tools.gallery import Gallery, NewImage
+from agent_tools.links import ImageLinks
 from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png
 from agent_tools.repeats import Repeats
@@ -167,6 +169,8 @@ def small_studio(settings: Settings) -> Studio:
     studio.gallery = Gallery(settings.data)
     studio.personas = PersonaStore(studio.gallery)
     studio.repeats = Repeats(studio.gallery)
+    studio.activity = Activity()
+    studio.links = ImageLinks(studio.gallery, settings.public_url, signed=settings.signed_links)
     studio.engine = _NoEngine()  # type: ignore[assignment]
     studio.knowledge = _NoKnowledge()  # type: ignore[assignment]
     tools = (PaintSquare(), Hold(), CountAfterCancel(), Broken(), Full())
