@@ -182,6 +182,10 @@ class Knowledge:
         """
         return self._records.is_approved(self._gallery.get(image_id))
 
+    def holders(self, image_id: str) -> tuple[str, ...]:
+        """Return the names of knowledge bases that have a picture, or are owed it."""
+        return tuple(self._outbox.holders([image_id]))
+
     @property
     def threshold(self) -> float:
         """The score below which search finds nothing, unless a call says otherwise."""

@@ -1,4 +1,4 @@
-"""The HTTP server: MCP at /mcp, pictures at /images, collections at /kb, health."""
+"""The HTTP server: MCP at /mcp, images at /images and /i, pages at /gallery and /kb, health."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from server.images import image_routes
 from server.kb_pages import kb_routes
 from server.logs import configure_logging, current_request_id
 from server.mcp import build_server
+from server.pages import GalleryPages
+from server.pages.sessions import BrowserSession
 from server.shutdown import close_within, leave_now
+from server.signed_images import signed_image_routes
 from server.warm_up import WarmUp
 
 logger = logging.getLogger(__name__)
@@ -53,6 +56,8 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     mcp_app = server.streamable_http_app(transport_security=security, host=host)
 
+    pages = GalleryPages(studio, policy.accepts if policy.token_digest else None)
+
     async def healthy(_: Request) -> Response:
         return JSONResponse({"status": "ok", "version": agent_tools.__version__})
 
@@ -74,6 +79,7 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
             try:
                 yield
             finally:
+                await pages.close()
                 app.state.closed = await close_within(studio, warm_up)
 
     return Starlette(
@@ -81,10 +87,15 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
             *mcp_app.routes,
             *image_routes(studio),
             *kb_routes(studio),
+            *signed_image_routes(studio),
+            *pages.routes(),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
         ],
-        middleware=[Middleware(Guard, policy=policy)],
+        middleware=[
+            Middleware(BrowserSession, sessions=pages.sessions),
+            Middleware(Guard, policy=policy),
+        ],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )

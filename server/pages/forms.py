@@ -16,6 +16,7 @@ from agent_tools.errors import AgentToolsError
 from agent_tools.links import ImageLinks
 from agent_tools.settings import Settings
 from server.bodies import BodyTooLarge, bounded_body
+from server.pages.render import Frame
 from server.pages.sessions import session_of
 
 MAX_FORM_BYTES = 65_536
@@ -31,6 +32,11 @@ class ForeignForm(AgentToolsError):
 def form_token(request: Request, links: ImageLinks) -> str:
     """Return the token that forms for this session carry."""
     return links.digest("form", session_of(request.headers) or "local")
+
+
+def frame_of(request: Request, links: ImageLinks, section: str = "") -> Frame:
+    """Return what surrounds a page: the place in the navigation, the form token, the way out."""
+    return Frame(section, form_token(request, links), bool(session_of(request.headers)))
 
 
 async def read_form(request: Request, links: ImageLinks, settings: Settings) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,21 @@ _STATUS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What surrounds every page's own data.
+
+    Attributes:
+        section: which entry of the navigation is current.
+        form_token: for the page's forms.
+        logged_in: whether there is a session to log out of.
+    """
+
+    section: str = ""
+    form_token: str = ""
+    logged_in: bool = False
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """Return the templates: everything is escaped, and a missing value is a fault."""
@@ -71,34 +87,40 @@ def wants_json(request: Request) -> bool:
 
 
 def answer(
-    request: Request, template: str, view: dict[str, Any], *, status: int = 200, **more: Any
+    request: Request, template: str, view: dict[str, Any], frame: Frame, status: int = 200
 ) -> Response:
     """Return a page, or its data as JSON.
 
     Args:
         template: file name without ".html".
-        view: JSON-ready data: all of it is the twin, and all the template gets.
+        view: JSON-ready data: all of it is the twin, and all the template shows.
+        frame: what surrounds it.
         status: of the answer.
-        more: for the template alone (form token, whether to show the way out).
     """
     if wants_json(request):
         text = json.dumps(view, ensure_ascii=False, indent=2) + "\n"
         return Response(text, status, HEADERS, media_type="application/json")
     page = environment().get_template(f"{template}.html")
-    html = page.render(view, root=root_of(request), path=request.scope["path"], **more)
+    html = page.render(view, root=root_of(request), twin=_twin(request), frame=frame)
     return Response(html, status, HEADERS, media_type="text/html; charset=utf-8")
 
 
-def error_answer(request: Request, error: AgentToolsError, **more: Any) -> Response:
+def error_answer(request: Request, error: AgentToolsError, frame: Frame) -> Response:
     """Return an error page, or the error as JSON."""
     view = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-    return answer(request, "error", view, status=_STATUS.get(error.code, 422), **more)
+    return answer(request, "error", view, frame, _STATUS.get(error.code, 422))
 
 
 def redirect(request: Request, target: str, headers: dict[str, str] | None = None) -> Response:
     """Send the browser to a page of this server, `target` without a slash at its beginning."""
     location = f"{root_of(request)}{target}"
     return Response(status_code=303, headers={**HEADERS, "Location": location, **(headers or {})})
+
+
+def _twin(request: Request) -> str:
+    """Return the address of the page's JSON twin, relative to the page."""
+    path, query = request.scope["path"], request.scope["query_string"].decode("latin-1")
+    return f"{path.rpartition('/')[2]}.json{'?' if query else ''}{query}"
 
 
 def tool_title(name: str) -> str:

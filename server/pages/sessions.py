@@ -6,18 +6,20 @@ checked as if it carried the token itself, so a token that is withdrawn ends its
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "agent_tools_session"
-PREFIX = "/gallery"
+_OURS = re.compile(r"/gallery(?:[/.]|$)")
 # These show nothing of the gallery, and are needed before one is logged in.
 OPEN_PREFIXES = ("/gallery/login", "/gallery/static/")
 LIFETIME_S = 12 * 3600
@@ -69,7 +71,7 @@ class BrowserSession:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = scope.get("path", "")
-        if scope["type"] != "http" or not (path == PREFIX or path.startswith((PREFIX + "/", PREFIX + "."))):
+        if scope["type"] != "http" or not _OURS.match(path):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -80,21 +82,20 @@ class BrowserSession:
             scope = {**scope, "headers": [*scope["headers"], given]}
         wants_page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
 
+        redirected = False
+
         async def redirect_strangers(message: Message) -> None:
+            nonlocal redirected
             if message["type"] == "http.response.start" and message["status"] == 401:
-                raise _Stranger
-            await send(message)
+                redirected = True
+                target = f"{'../' * (path.count('/') - 1) or './'}gallery/login"
+                await RedirectResponse(f"{target}?next={quote(path.lstrip('/'))}", 303)(
+                    scope, receive, send
+                )
+            elif not redirected:
+                await send(message)
 
-        try:
-            await self._app(scope, receive, redirect_strangers if wants_page else send)
-        except _Stranger:
-            depth = path.count("/") - 1
-            target = f"{'../' * depth or './'}gallery/login?next={path.lstrip('/')}"
-            await RedirectResponse(target, status_code=303)(scope, receive, send)
-
-
-class _Stranger(Exception):
-    """The guard said 401 to a browser that wanted a page."""
+        await self._app(scope, receive, redirect_strangers if wants_page else send)
 
 
 def session_of(headers: Headers) -> str:

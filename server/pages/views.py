@@ -96,12 +96,14 @@ def made_view(record: ImageRecord) -> list[dict[str, Any]]:
         ("Strength", params.get("strength")),
         ("Method", recipe.get("method")),
         ("Target color", recipe.get("target")),
-        ("Size", f"{record.width} × {record.height} pixels"),
+        ("Size", f"{record.width} by {record.height} pixels"),
         ("Tool", record.tool),
         ("Precision", recipe.get("precision")),
         ("Painted in", f"{seconds:.1f} s" if isinstance(seconds, int | float) else None),
     ]
-    shown = [{"label": k, "value": str(v)} for k, v in fields if v not in (None, "")]
+    shown: list[dict[str, Any]] = [
+        {"label": k, "value": str(v)} for k, v in fields if v not in (None, "")
+    ]
     shown += [
         {"label": f"Made from ({item['role']})", "value": item["image_id"], "image": True}
         for item in recipe.get("inputs", [])
@@ -136,8 +138,20 @@ def comparison_view(studio: Studio, records: list[ImageRecord]) -> dict[str, Any
     return {"pictures": pictures, "same_size": len(sizes) == 1}
 
 
-def hit_view(studio: Studio, hit: Hit, record: ImageRecord | None, threshold: float) -> dict[str, Any]:
+def existing(studio: Studio, image_ids: list[str]) -> list[ImageRecord]:
+    """Return the records that are still there."""
+    found = []
+    for image_id in image_ids:
+        try:
+            found.append(studio.gallery.get(image_id))
+        except NotFound:
+            continue
+    return found
+
+
+def hit_view(studio: Studio, hit: Hit, threshold: float) -> dict[str, Any]:
     """Return one answer of a knowledge base, and whether a bot would get it."""
+    stored = existing(studio, [hit.record.image_id])
     shown = hit.method == "exact" or hit.score >= threshold
     return {
         "image_id": hit.record.image_id,
@@ -151,7 +165,8 @@ def hit_view(studio: Studio, hit: Hit, record: ImageRecord | None, threshold: fl
         "variants": [
             {"image_id": other.image_id, "title": other.title} for other in hit.variants[:20]
         ],
-        "picture": None if record is None else picture_view(studio, record),
+        # None if only the knowledge base still has it.
+        "picture": picture_view(studio, stored[0]) if stored else None,
     }
 
 
