@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from agent_tools.differences import difference, has_mask
+from agent_tools.errors import NotFound
 from agent_tools.remix import can_remix, can_replay, words_argument
 from kb_export.captions import markdown
 
