@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kb_export.search import Hit
     from server.pages.runs import Run
 
+_ROLES = {"image": "Original", "mask": "Mask", "sketch": "Sketch", "reference": "Reference"}
 _HEX = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
@@ -36,7 +38,8 @@ def picture_view(studio: Studio, record: ImageRecord) -> dict[str, Any]:
         "width": record.width,
         "height": record.height,
         "created_at": record.created_at,
-        "color_hex": color_of(record),
+        "color": record.metadata.get("color"),
+        "color_hex": color_of(record.metadata),
         "page": f"gallery/{record.image_id}",
         "thumbnail": links.path(record, 384),
         "copy": links.path(record, 1024),
@@ -44,9 +47,9 @@ def picture_view(studio: Studio, record: ImageRecord) -> dict[str, Any]:
     }
 
 
-def color_of(record: ImageRecord) -> str | None:
-    """Return the color a variant was made in, if the record says one."""
-    color = record.metadata.get("color_hex")
+def color_of(facts: Mapping[str, Any]) -> str | None:
+    """Return the color a variant was made in as #RRGGBB, if its facts say one."""
+    color = facts.get("color_hex")
     return color if isinstance(color, str) and _HEX.fullmatch(color) else None
 
 
@@ -103,10 +106,12 @@ def made_view(record: ImageRecord) -> list[dict[str, Any]]:
         ("Painted in", f"{seconds:.1f} s" if isinstance(seconds, int | float) else None),
     ]
     shown: list[dict[str, Any]] = [
-        {"label": k, "value": str(v)} for k, v in fields if v not in (None, "")
+        {"label": label, "value": str(value), "image": False}
+        for label, value in fields
+        if value not in (None, "")
     ]
     shown += [
-        {"label": f"Made from ({item['role']})", "value": item["image_id"], "image": True}
+        {"label": _ROLES.get(item["role"], "Made from"), "value": item["image_id"], "image": True}
         for item in recipe.get("inputs", [])
     ]
     return shown
@@ -164,7 +169,13 @@ def hit_view(studio: Studio, hit: Hit, threshold: float) -> dict[str, Any]:
         "method": hit.method,
         "shown": shown,
         "variants": [
-            {"image_id": other.image_id, "title": other.title} for other in hit.variants[:20]
+            {
+                "image_id": other.image_id,
+                "title": other.title,
+                "color": other.facts.get("color"),
+                "color_hex": color_of(other.facts),
+            }
+            for other in hit.variants[:20]
         ],
         # None if only the knowledge base still has it.
         "picture": picture_view(studio, stored[0]) if stored else None,

@@ -182,6 +182,12 @@ const refreshRun = async () => {
   shown.replaceWith(document.adoptNode(now));
   announce(now.textContent.trim().replace(/\s+/g, " "));
 };
+// A run is over a little later than its call: its pictures are compared first.
+const followRun = async () => {
+  if (document.getElementById("run").dataset.state !== "running") return;
+  await refreshRun().catch(() => {});
+  setTimeout(followRun, 700);
+};
 
 const changed = (jobs) => {
   const badge = find("[data-running]");
@@ -193,7 +199,6 @@ const changed = (jobs) => {
     showRunning(jobs.running);
     if (jobs.finished.length) showEnded(jobs.finished);
   }
-  if (document.getElementById("run")?.dataset.state === "running") setTimeout(refreshRun, 150);
   if (before) {
     for (const call of jobs.running) {
       if (!before.has(call.call_id)) announce(`${titleOf(call.tool)} started.`);
@@ -211,4 +216,7 @@ if (find(".bar nav") && "EventSource" in window) {
   stream.addEventListener("jobs", (event) => changed(JSON.parse(event.data)));
   addEventListener("pagehide", () => stream.close());
 }
-if (run) run.focus({ preventScroll: false });
+if (run) {
+  run.focus();
+  followRun();
+}
