@@ -89,7 +89,10 @@ class Watcher:
 
 
 class Activity:
-    """The running calls of this process and the last finished ones; safe from any thread."""
+    """The running calls of this process and the last finished ones; safe from any thread.
+
+    Callers see their own calls; the local user and the operator, caller None, see all.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -154,8 +157,8 @@ class Activity:
     def calls(self, caller: str | None) -> tuple[Call, ...]:
         """Return a caller's calls: the running ones in order of their start, then the newest."""
         with self._lock:
-            running = [call for call in self._running.values() if call.caller == caller]
-            finished = [call for call in self._finished if call.caller == caller]
+            running = [call for call in self._running.values() if _sees(caller, call.caller)]
+            finished = [call for call in self._finished if _sees(caller, call.caller)]
         return (*running, *reversed(finished))
 
     def get(self, call_id: str, caller: str | None) -> Call:
@@ -190,7 +193,7 @@ class Activity:
         """Whether somebody looks at the calling caller's calls, so that previews are worth it."""
         caller = current_caller()
         with self._lock:
-            return any(watcher.caller == caller for watcher in self._watchers)
+            return any(_sees(watcher.caller, caller) for watcher in self._watchers)
 
     @contextmanager
     def watch(self, caller: str | None) -> Iterator[Watcher]:
@@ -244,9 +247,13 @@ class Activity:
 
     def _notify(self, caller: str | None) -> None:
         with self._lock:
-            concerned = [watcher for watcher in self._watchers if watcher.caller == caller]
+            concerned = [w for w in self._watchers if _sees(w.caller, caller)]
         for watcher in concerned:
             watcher.notify()
+
+
+def _sees(viewer: str | None, caller: str | None) -> bool:
+    return viewer is None or viewer == caller
 
 
 async def _finish(work: Awaitable[ToolResult]) -> ToolResult:

@@ -28,7 +28,7 @@ from server.logs import configure_logging, current_request_id
 from server.mcp import build_server
 from server.pages import GalleryPages
 from server.pages.sessions import BrowserSession
-from server.shutdown import close_within, leave_now
+from server.shutdown import Server, close_within, leave_now
 from server.signed_images import signed_image_routes
 from server.warm_up import WarmUp
 
@@ -56,7 +56,11 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     mcp_app = server.streamable_http_app(transport_security=security, host=host)
 
-    pages = GalleryPages(studio, policy.accepts if policy.token_digest else None)
+    async def admits(token: str) -> bool:
+        headers = {"host": "localhost", "authorization": f"Bearer {token}"}
+        return policy.check("/gallery", headers) is None
+
+    pages = GalleryPages(studio, admits)
 
     async def healthy(_: Request) -> Response:
         return JSONResponse({"status": "ok", "version": agent_tools.__version__})
@@ -82,7 +86,7 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
                 await pages.close()
                 app.state.closed = await close_within(studio, warm_up)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *mcp_app.routes,
             *image_routes(studio),
@@ -99,6 +103,8 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
         exception_handlers={HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )
+    app.state.pages = pages
+    return app
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
@@ -149,7 +155,7 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config, app.state.pages.end_streams).run(sockets=[listener])
     logger.info("Stopped")
     if not getattr(app.state, "closed", True):
         leave_now()

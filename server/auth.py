@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import ipaddress
 import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,14 +23,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent_tools.errors import BadSettings
 from agent_tools.settings import Settings
 from server.logs import new_request_id, request
-from server.pages.sessions import OPEN_PREFIXES as LOGIN_PREFIXES
 
 logger = logging.getLogger(__name__)
 
 # They tell nothing but that a server runs; health probes carry no token.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-# Their routes check a signature, or show nothing of the gallery and take the token itself.
-OPEN_PREFIXES = ("/i/", *LOGIN_PREFIXES)
+# Their routes check a signature, or show nothing of the gallery and take the token themselves.
+_OPEN_PAGES = re.compile(r"/i/.+|/gallery/login|/gallery/static/.+")
 # Read-only pages that the setting `kb_public` opens, for crawlers carry no token.
 PAGES_PREFIX = "/kb/"
 
@@ -109,22 +109,18 @@ class AccessPolicy:
             return Refusal(
                 403, "foreign_origin", "Pages of this Origin may not call.", "Call without a page."
             )
-        if self.token_digest is None or path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
+        if self.token_digest is None or path in OPEN_PATHS or _OPEN_PAGES.fullmatch(path):
             return None
         if self.open_pages and path.startswith(PAGES_PREFIX):
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.accepts(token.strip()):
+        given = hashlib.sha256(token.strip().encode()).digest()
+        # Digests have one length, so the comparison takes the same time for every token.
+        if scheme.lower() == "bearer" and hmac.compare_digest(given, self.token_digest):
             return None
         return Refusal(
             401, "unauthorized", "A valid token is needed.", "Send Authorization: Bearer <token>."
         )
-
-    def accepts(self, token: str) -> bool:
-        """Return whether `token` opens this server."""
-        given = hashlib.sha256(token.encode()).digest()
-        # Digests have one length, so the comparison takes the same time for every token.
-        return self.token_digest is not None and hmac.compare_digest(given, self.token_digest)
 
     def _knows_host(self, host: str) -> bool:
         name = _name_of(f"//{host}")

@@ -10,13 +10,14 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from agent_tools.activity import Watcher
 from agent_tools.callers import current_caller
 from agent_tools.errors import NotFound, Overloaded
 from agent_tools.studio import Studio
@@ -35,7 +36,7 @@ class Jobs:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._streams: set[asyncio.Task[Any]] = set()
+        self._streams: set[Watcher] = set()
         self._closed = False
 
     async def page(self, request: Request) -> Response:
@@ -94,30 +95,21 @@ class Jobs:
     def close(self) -> None:
         """End all streams; browsers connect again once there is a server again."""
         self._closed = True
-        for task in self._streams:
-            task.cancel()
+        for watcher in self._streams:
+            watcher.notify()
 
     async def _changes(self, caller: str | None) -> AsyncIterator[str]:
-        task = asyncio.current_task()
-        assert task is not None
-        self._streams.add(task)
-        try:
-            with self._studio.activity.watch(caller) as watcher:
+        with self._studio.activity.watch(caller) as watcher:
+            self._streams.add(watcher)
+            try:
                 yield "retry: 2000\n\n"
-                while True:
+                while not self._closed:
                     yield f"event: jobs\ndata: {json.dumps(self._view(caller))}\n\n"
                     await asyncio.sleep(_PAUSE_S)
-                    while True:
-                        try:
-                            await asyncio.wait_for(watcher.changed(), _HEARTBEAT_S)
-                            break
-                        except TimeoutError:
-                            yield ": still here\n\n"
-        except asyncio.CancelledError:
-            if not self._closed:
-                raise
-        finally:
-            self._streams.discard(task)
+                    while not await _within(watcher.changed(), _HEARTBEAT_S):
+                        yield ": still here\n\n"
+            finally:
+                self._streams.discard(watcher)
 
     def _view(self, caller: str | None) -> dict[str, Any]:
         now = time.time()
@@ -125,3 +117,12 @@ class Jobs:
         running = [call for call in calls if call["state"] == "running"]
         finished = [call for call in calls if call["state"] != "running"][:_FINISHED_SHOWN]
         return {"running": running, "finished": finished}
+
+
+async def _within(change: Coroutine[Any, Any, None], seconds: float) -> bool:
+    """Return whether the change came in time."""
+    try:
+        await asyncio.wait_for(change, seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -25,17 +25,17 @@ class Login:
     """The login page and its two forms."""
 
     def __init__(
-        self, sessions: Sessions, accepts: Callable[[str], bool] | None, settings: Settings
+        self, sessions: Sessions, admits: Callable[[str], Awaitable[bool]], settings: Settings
     ) -> None:
         self._sessions = sessions
-        self._accepts = accepts
+        self._admits = admits
         self._settings = settings
 
     async def answer(self, request: Request) -> Response:
         """Show the form, or take a token and begin a session."""
         wanted = request.query_params.get("next", "")
         target = wanted if _NEXT.fullmatch(wanted) else "gallery"
-        if self._accepts is None:
+        if await self._admits(""):
             return redirect(request, target)
         if request.method == "GET":
             return answer(request, "login", {"next": target, "problem": ""}, _OUTSIDE)
@@ -47,7 +47,7 @@ class Login:
         except (BodyTooLarge, TimeoutError):
             fields = {}
         token = fields.get("token", [""])[0].strip()
-        if not self._accepts(token):
+        if not await self._admits(token):
             view = {"next": target, "problem": "This token is not valid."}
             return answer(request, "login", view, _OUTSIDE, 401)
         self._sessions.close(session_of(request.headers))

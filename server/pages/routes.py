@@ -51,12 +51,12 @@ class GalleryPages:
         sessions: who is logged in; the middleware `BrowserSession` needs them.
     """
 
-    def __init__(self, studio: Studio, accepts_token: Callable[[str], bool] | None) -> None:
+    def __init__(self, studio: Studio, admits: Callable[[str], Awaitable[bool]]) -> None:
         """Prepare the pages.
 
         Args:
             studio: whose gallery is shown.
-            accepts_token: tells whether a token may log in; None if the server asks for none.
+            admits: tells whether a token may come in; with an empty one, whether none is needed.
         """
         self._studio = studio
         self.sessions = Sessions()
@@ -64,7 +64,7 @@ class GalleryPages:
         self._jobs = Jobs(studio)
         self._actions = Actions(studio, self._runs)
         self._reading = Reading(studio)
-        self._login = Login(self.sessions, accepts_token, studio.settings)
+        self._login = Login(self.sessions, admits, studio.settings)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes, in the order in which they must be tried."""
@@ -90,9 +90,13 @@ class GalleryPages:
             *self._page(picture, self._picture),
         ]
 
+    def end_streams(self) -> None:
+        """End the streams of open pages, which nothing else ends."""
+        self._jobs.close()
+
     async def close(self) -> None:
         """End what pages started, and their streams."""
-        self._jobs.close()
+        self.end_streams()
         await self._runs.close()
 
     def _page(self, path: str, handler: Handler, *methods: str) -> list[Route]:

@@ -20,8 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "agent_tools_session"
 _OURS = re.compile(r"/gallery(?:[/.]|$)")
-# These show nothing of the gallery, and are needed before one is logged in.
-OPEN_PREFIXES = ("/gallery/login", "/gallery/static/")
 LIFETIME_S = 12 * 3600
 _MOST = 1000
 
