@@ -28,7 +28,7 @@ from server.logs import configure_logging, current_request_id
 from server.mcp import build_server
 from server.pages import GalleryPages
 from server.pages.sessions import BrowserSession
-from server.shutdown import Server, close_within, leave_now
+from server.shutdown import close_within, leave_now
 from server.signed_images import signed_image_routes
 from server.warm_up import WarmUp
 
@@ -107,6 +107,14 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
     return app
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends endless streams before it waits for open connections."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.pages.end_streams()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code, "http_error")
@@ -155,7 +163,7 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     with listener:
-        Server(config, app.state.pages.end_streams).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
     logger.info("Stopped")
     if not getattr(app.state, "closed", True):
         leave_now()

@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
-from collections.abc import Callable
 from typing import NoReturn
-
-import uvicorn
 
 from agent_tools.studio import Studio
 from server.warm_up import WarmUp
@@ -17,19 +13,6 @@ from server.warm_up import WarmUp
 logger = logging.getLogger(__name__)
 
 CLOSE_S = 5.0
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server, which ends endless streams before it waits for open connections."""
-
-    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._end_streams = end_streams
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop serving; see `serve_http`."""
-        self._end_streams()
-        await super().shutdown(sockets)
 
 
 async def close_within(studio: Studio, warm_up: WarmUp, seconds: float = CLOSE_S) -> bool:

@@ -206,6 +206,9 @@ class GalleryPages:
 
         def work() -> dict[str, Any]:
             records = [self._studio.gallery.get(image_id) for image_id in ids]
+            # What the others were made from is what they are measured against.
+            parents = {record.parent_id for record in records}
+            records.sort(key=lambda record: record.image_id not in parents)
             return comparison_view(self._studio, records)
 
         return self._answer(request, "compare", await to_thread.run_sync(work))

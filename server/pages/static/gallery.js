@@ -203,7 +203,8 @@ const changed = (jobs) => {
     for (const call of jobs.running) {
       if (!before.has(call.call_id)) announce(`${titleOf(call.tool)} started.`);
     }
-    const ended = jobs.finished.filter((call) => before.get(call.call_id) === "running");
+    // Some are over before they were ever seen running.
+    const ended = jobs.finished.filter((call) => (before.get(call.call_id) ?? "running") === "running");
     for (const call of ended) announce(`${titleOf(call.tool)}: ${call.state}.`);
     const fresh = find("[data-fresh]");
     if (fresh && ended.some((call) => call.image_ids.length)) fresh.hidden = false;
