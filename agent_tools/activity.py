@@ -91,7 +91,7 @@ class Watcher:
 class Activity:
     """The running calls of this process and the last finished ones; safe from any thread.
 
-    Callers see their own calls; the local user and the operator, caller None, see all.
+    Callers see their own calls; a viewer that is None sees all.
     """
 
     def __init__(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from agent_tools.callers import current_caller
+
 if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
 
@@ -68,7 +70,7 @@ class Choices:
 
 def browse(gallery: Gallery, wanted: Filter, *, limit: int, offset: int = 0) -> Found:
     """Return the newest pictures that pass the filter."""
-    where, values = _clauses(wanted)
+    where, values = _clauses(gallery, wanted)
     with gallery.lock:
         (total,) = gallery.connection.execute(
             f"SELECT COUNT(*) FROM images WHERE {where}", values
@@ -84,11 +86,14 @@ def browse(gallery: Gallery, wanted: Filter, *, limit: int, offset: int = 0) -> 
 
 def choices(gallery: Gallery) -> Choices:
     """Return what there is to filter by."""
+    own, caller = _own(gallery)
     with gallery.lock:
 
         def distinct(columns: str, where: str = "1") -> Iterable[Any]:
             return gallery.connection.execute(
-                f"SELECT DISTINCT {columns} FROM images WHERE {where} ORDER BY 1 LIMIT {_CHOICES}"
+                f"SELECT DISTINCT {columns} FROM images WHERE {where} AND {own} "
+                f"ORDER BY 1 LIMIT {_CHOICES}",
+                caller,
             ).fetchall()
 
         persona = f"{_PERSONA}, json_extract(metadata, '$.persona')"
@@ -106,7 +111,7 @@ def choices(gallery: Gallery) -> Choices:
 
 def neighbors(gallery: Gallery, record: ImageRecord) -> tuple[str | None, str | None]:
     """Return the ids of the next newer and the next older picture, masks and sheets left out."""
-    where, values = _clauses(Filter())
+    where, values = _clauses(gallery, Filter())
 
     def one(comparison: str, order: str) -> str | None:
         row = gallery.connection.execute(
@@ -123,18 +128,33 @@ def neighbors(gallery: Gallery, record: ImageRecord) -> tuple[str | None, str | 
 
 def relatives(gallery: Gallery, record: ImageRecord, limit: int = 24) -> tuple[ImageRecord, ...]:
     """Return pictures of the same call, the one it was made from and those made from it."""
+    own, caller = _own(gallery)
     with gallery.lock:
         rows = gallery.connection.execute(
-            "SELECT image_id FROM images WHERE image_id != ?1 AND (group_id = ?2 OR image_id = ?3 "
-            "OR parent_id = ?1 OR (parent_id = ?3 AND ?3 IS NOT NULL)) AND kind != 'mask' "
-            "ORDER BY created_at, rowid LIMIT ?4",
-            (record.image_id, record.group, record.parent_id, limit),
+            f"SELECT image_id FROM images WHERE {own} AND image_id != ? AND kind != 'mask' AND "
+            "(group_id = ? OR image_id = ? OR parent_id IN (?, ?)) "
+            "ORDER BY created_at, rowid LIMIT ?",
+            (
+                *caller,
+                record.image_id,
+                record.group,
+                record.parent_id,
+                record.image_id,
+                record.parent_id,
+                limit,
+            ),
         ).fetchall()
         return tuple(gallery.get(row[0]) for row in rows)
 
 
-def _clauses(wanted: Filter) -> tuple[str, tuple[Any, ...]]:
-    clauses, values = ["1"], []  # type: list[str], list[Any]
+def _own(gallery: Gallery) -> tuple[str, tuple[Any, ...]]:
+    """Return the clause that leaves only what the running call may see in lists."""
+    return ("1", ()) if gallery.sees_all() else ("caller = ?", (current_caller(),))
+
+
+def _clauses(gallery: Gallery, wanted: Filter) -> tuple[str, tuple[Any, ...]]:
+    own, caller = _own(gallery)
+    clauses, values = [own], [*caller]
     if not wanted.kind:
         clauses.append(f"kind NOT IN ({', '.join('?' * len(MEANS))})")
         values += MEANS

@@ -2,7 +2,7 @@
 
 An address carries a signature of the picture's id, made with a key that stays in the gallery's
 database. It shows that one picture to whoever has it and can neither be guessed nor be changed
-into another picture's. Deleting the row "image_links" of the table `keys` makes all of them void.
+into another picture's. Deleting the row "image_links" of the table `secrets` makes all void.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
 
 FOLDER = "i"
+_NAME = "image_links"
 # Longest sides, in pixels, of the copies that can be asked for beside the picture itself.
 COPY_SIDES = (384, 1024)
 _SIGNATURE_LENGTH = 32  # hex digits: 128 bits
@@ -73,10 +74,7 @@ class ImageLinks:
     def _read_key(self) -> bytes:
         with self._gallery.transaction() as connection:
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, value BLOB NOT NULL)"
+                "INSERT OR IGNORE INTO secrets VALUES (?, ?)", (_NAME, secrets.token_hex(32))
             )
-            connection.execute(
-                "INSERT OR IGNORE INTO keys VALUES ('image_links', ?)", (secrets.token_bytes(32),)
-            )
-            row = connection.execute("SELECT value FROM keys WHERE name = 'image_links'").fetchone()
-        return bytes(row[0])
+            row = connection.execute("SELECT value FROM secrets WHERE name = ?", (_NAME,))
+            return bytes.fromhex(row.fetchone()[0])

@@ -6,9 +6,9 @@ decoded or inflated, and the XMP is parsed without a document type, so without e
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from xml.etree import ElementTree
@@ -73,14 +73,9 @@ def read_origin(gallery: Gallery, data: bytes) -> Origin:
         BadPicture: if the bytes are no PNG.
     """
     mark = read_mark(data)
-    digest = hashlib.sha256(data).hexdigest()
-    try:
-        record = gallery.get(f"img_{digest[:24]}")
-    except NotFound:
-        pass
-    else:
-        if record.sha256 == digest:
-            return Origin("same_file", record, mark)
+    found = gallery.find(data)
+    if found is not None:
+        return Origin("same_file", found, mark)
     if mark is not None and mark.recipe_sha256:
         for record in _candidates(gallery, mark):
             known = {k: v for k, v in record.recipe.items() if k not in MEASURED}
@@ -143,7 +138,8 @@ def _candidates(gallery: Gallery, mark: Mark) -> Iterator[ImageRecord]:
             (mark.caption, _MAX_CANDIDATES),
         ).fetchall()
     for row in rows:
-        yield gallery.get(row[0])
+        with suppress(NotFound):  # somebody else's
+            yield gallery.get(row[0])
 
 
 def _text(described: ElementTree.Element, name: str) -> str:

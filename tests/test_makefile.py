@@ -21,6 +21,7 @@ TARGETS = [
     "test-browser",
     "test-s3",
     "test-long",
+    "test-openai",
     "check",
     "bench",
     "bench-engine",

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from agent_tools.activity import Watcher
-from agent_tools.callers import current_caller
+from agent_tools.callers import current_caller, sees_all
 from agent_tools.errors import NotFound, Overloaded
 from agent_tools.studio import Studio
 from server.pages.forms import frame_of, read_form
@@ -42,7 +42,7 @@ class Jobs:
     async def page(self, request: Request) -> Response:
         """Show the list."""
         frame = frame_of(request, self._studio.links, "jobs")
-        return answer(request, "jobs", self._view(current_caller()), frame)
+        return answer(request, "jobs", self._view(_viewer()), frame)
 
     async def preview(self, request: Request) -> Response:
         """Show the newest small picture of a running call.
@@ -50,7 +50,7 @@ class Jobs:
         Raises:
             NotFound: if there is none.
         """
-        call = self._studio.activity.get(request.path_params["call_id"], current_caller())
+        call = self._studio.activity.get(request.path_params["call_id"], _viewer())
         picture = call.preview
         if picture is None:
             raise NotFound("There is no preview.", hint="It comes with the first steps.")
@@ -71,7 +71,7 @@ class Jobs:
             ForeignForm: if the form is not from our own page.
         """
         await read_form(request, self._studio.links, self._studio.settings)
-        self._studio.activity.cancel(request.path_params["call_id"], current_caller())
+        self._studio.activity.cancel(request.path_params["call_id"], _viewer())
         return redirect(request, "gallery/jobs")
 
     async def events(self, request: Request) -> Response:
@@ -87,7 +87,7 @@ class Jobs:
                 data={"retry_after_s": 30.0},
             )
         return StreamingResponse(
-            self._changes(current_caller()),
+            self._changes(_viewer()),
             headers={**HEADERS, "X-Accel-Buffering": "no"},
             media_type="text/event-stream",
         )
@@ -126,3 +126,8 @@ async def _within(change: Coroutine[Any, Any, None], seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _viewer() -> str | None:
+    """Return whose calls the running request may see; None for everybody's."""
+    return None if sees_all() else current_caller()

@@ -80,6 +80,7 @@ def detail_view(studio: Studio, record: ImageRecord, base_url: str) -> dict[str,
             "html": f'<img src="{escape(url)}" alt="{escape(record.alt)}" '
             f'width="{record.width}" height="{record.height}">',
         },
+        "is_own": studio.gallery.owns(record),
         "is_public": bool(studio.settings.public_url),
     }
 

@@ -79,7 +79,8 @@ def test_ten_thousand_pictures_come_page_by_page_newest_first(gallery: Gallery) 
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
             "INSERT INTO images SELECT printf('img_%024d', i), sha256, file, media_type, width, "
             "height, seed, model, tool, kind, title, caption, alt, long_description, use_when, "
-            "tags, group_id, parent_id, recipe, metadata, notes, created_at + i FROM images, n"
+            "tags, group_id, parent_id, recipe, metadata, notes, created_at + i, caller, published "
+            "FROM images, n"
         )
     first = browse(gallery, Filter(), limit=48)
     assert first.total == 10_001 and first.records[0].image_id.endswith("10000")

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -18,9 +19,11 @@ from kb_pictures import add_pictures
 from small_tools import http_server
 from test_kb_pages import Page as PageOfLinks
 
+from agent_tools.callers import acting_as
 from agent_tools.gallery import ImageRecord
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
+from server.tokens import TokenStore
 
 pytestmark = pytest.mark.anyio
 
@@ -481,3 +484,54 @@ async def test_the_pages_work_behind_a_proxy_that_adds_a_prefix(
         for link in re.findall(r'(?:href|src|action)="([^"]+)"', answer.text):
             seen = urljoin(f"https://shop.example/tools{path}", link)
             assert seen.startswith(("https://shop.example/tools/", str(http.base_url))), link
+
+
+async def test_callers_see_only_their_own_pictures_and_jobs_and_the_operator_all(
+    tmp_path: Path,
+) -> None:
+    tokens = TokenStore(tmp_path)
+    keys = {name: tokens.create(name, ["read", "generate"]) for name in ("anna", "bert")}
+    keys["operator"] = TOKEN
+    keys["reader"] = tokens.create("reader", ["read"])
+    studio = gallery_studio(Settings(data=tmp_path, token=TOKEN))
+    with acting_as("anna"):
+        (record,) = add_pictures(studio.gallery, "red teapot", group="g")
+        add_pictures(studio.gallery, "red mug", group="g", parent_id=record.image_id)
+    page = f"/gallery/{record.image_id}"
+    async with http_server(studio) as url:
+
+        @asynccontextmanager
+        async def client(name: str) -> AsyncIterator[httpx2.AsyncClient]:
+            async with httpx2.AsyncClient(base_url=url, headers=HTML) as opened:
+                answer = await opened.post("/gallery/login", data={"token": keys[name]})
+                assert answer.status_code == 303
+                yield opened
+
+        seen = {}
+        for name in keys:
+            async with client(name) as tab:
+                view = (await tab.get("/gallery.json")).json()
+                seen[name] = (view["total"], (await tab.get(page)).status_code)
+                assert bool(view["choices"]["kind"][:-1]) == (view["total"] > 0)
+        assert seen == {
+            "anna": (2, 200),
+            "bert": (0, 404),
+            "operator": (2, 200),
+            "reader": (0, 404),
+        }
+        async with client("anna") as tab:
+            relatives = (await tab.get(f"{page}.json")).json()["relatives"]
+            assert [other["title"] for other in relatives] == ["Red mug"]
+        with studio.gallery.transaction() as connection:
+            studio.gallery.publish(connection, [record.image_id])
+        words = {"caption": "Changed.", "alt": "Changed."}
+        async with client("bert") as tab:
+            view = (await tab.get(f"{page}.json")).json()
+            assert not view["is_own"] and view["recipe"] == {} and view["relatives"] == []
+            form = await form_of(tab, "/gallery/read") | words
+            assert (await tab.post(f"{page}/words", data=form)).status_code == 404
+            assert (await tab.get(f"/{view['thumbnail']}")).status_code == 200
+        async with client("reader") as tab:
+            form = await form_of(tab, "/gallery/read") | words
+            assert (await tab.post(f"{page}/words", data=form)).status_code == 403
+        assert studio.gallery.get(record.image_id).caption == record.caption
