@@ -6,6 +6,7 @@ Kept in memory only. What was made is in the gallery; this says how far the rest
 from __future__ import annotations
 
 import asyncio
+import io
 import secrets
 import threading
 import time
@@ -45,7 +46,7 @@ class Call:
         message: the newest progress line, or what went wrong.
         step: denoising steps done, of `steps`; None where there are none.
         seconds_left: estimate, where there is one.
-        preview: a small picture of the state so far.
+        preview: WebP bytes of a small picture of the state so far; the last one stays.
         previews: how many previews there were; a new number is a new picture.
         image_ids: what it made, once it is done.
         started_at: Unix time.
@@ -62,7 +63,7 @@ class Call:
     step: int | None = None
     steps: int | None = None
     seconds_left: float | None = None
-    preview: Image.Image | None = None
+    preview: bytes | None = None
     previews: int = 0
     image_ids: tuple[str, ...] = ()
     started_at: float = field(default_factory=time.time)
@@ -208,12 +209,12 @@ class Activity:
                 self._watchers.discard(watcher)
 
     def _progressed(self, call_id: str, event: ProgressEvent) -> None:
+        preview = None if event.preview is None else _encoded(event.preview)
         with self._lock:
             call = self._running.get(call_id)
             if call is None:
                 return
             share = min(1.0, event.done / event.total) if event.total > 0 else 0.0
-            shown = event.preview is not None
             self._running[call_id] = replace(
                 call,
                 done=max(call.done, share),
@@ -221,8 +222,8 @@ class Activity:
                 step=event.step,
                 steps=event.steps,
                 seconds_left=event.seconds_left,
-                preview=event.preview if shown else call.preview,
-                previews=call.previews + shown,
+                preview=preview or call.preview,
+                previews=call.previews + (preview is not None),
             )
         self._notify(call.caller)
 
@@ -237,7 +238,6 @@ class Activity:
                 state=state,
                 message=message,
                 done=1.0 if state == "done" else call.done,
-                preview=None,
                 seconds_left=None,
                 image_ids=image_ids,
                 ended_at=time.time(),
@@ -250,6 +250,13 @@ class Activity:
             concerned = [w for w in self._watchers if _sees(w.caller, caller)]
         for watcher in concerned:
             watcher.notify()
+
+
+def _encoded(preview: Image.Image) -> bytes:
+    """Return a preview as bytes, a few thousand: the fastest way, for it lives a moment."""
+    buffer = io.BytesIO()
+    preview.convert("RGB").save(buffer, "WEBP", quality=75, method=0)
+    return buffer.getvalue()
 
 
 def _sees(viewer: str | None, caller: str | None) -> bool:

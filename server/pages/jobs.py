@@ -7,13 +7,11 @@ each is the whole list, so nothing is lost when a browser reconnects.
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -45,23 +43,15 @@ class Jobs:
         return answer(request, "jobs", self._view(_viewer()), frame)
 
     async def preview(self, request: Request) -> Response:
-        """Show the newest small picture of a running call.
+        """Show the newest small picture of a call.
 
         Raises:
             NotFound: if there is none.
         """
         call = self._studio.activity.get(request.path_params["call_id"], _viewer())
-        picture = call.preview
-        if picture is None:
+        if call.preview is None:
             raise NotFound("There is no preview.", hint="It comes with the first steps.")
-
-        def encode() -> bytes:
-            buffer = io.BytesIO()
-            picture.save(buffer, "WEBP", quality=80)
-            return buffer.getvalue()
-
-        data = await to_thread.run_sync(encode)
-        return Response(data, headers=HEADERS, media_type="image/webp")
+        return Response(call.preview, headers=HEADERS, media_type="image/webp")
 
     async def cancel(self, request: Request) -> Response:
         """End a running call at its next step.

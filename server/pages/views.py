@@ -185,7 +185,8 @@ def hit_view(studio: Studio, hit: Hit, threshold: float) -> dict[str, Any]:
 
 def call_view(call: Call, now: float) -> dict[str, Any]:
     """Return a running or finished call."""
-    preview = f"gallery/jobs/{call.call_id}/preview?{call.previews}" if call.preview else None
+    watchable = call.preview is not None and call.state == "running"
+    preview = f"gallery/jobs/{call.call_id}/preview?{call.previews}" if watchable else None
     return {
         "call_id": call.call_id,
         "tool": call.tool,

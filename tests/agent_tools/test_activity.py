@@ -58,7 +58,7 @@ async def test_a_running_call_shows_its_words_step_time_left_and_preview() -> No
     held.go.set()
     assert await task is DONE
     (call,) = activity.calls(None)
-    assert call.state == "done" and call.done == 1.0 and call.preview is None
+    assert call.state == "done" and call.done == 1.0 and call.ended_at is not None
 
 
 async def test_cancelling_ends_the_work_and_tells_the_caller_so_without_ending_its_task() -> None:
