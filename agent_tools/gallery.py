@@ -26,10 +26,11 @@ from typing import Any, Literal
 from PIL import Image
 
 from agent_tools.callers import current_caller, sees_all
-from agent_tools.errors import AgentToolsError, NotFound
+from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound
 
 Kind = Literal["product", "persona", "diagram", "picture", "sheet", "upload", "mask"]
 SCHEMA_VERSION = 2
+REWRITTEN = ("title", "caption", "alt", "use_when")
 _JSON_FIELDS = ("tags", "recipe", "metadata", "notes")
 _SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 UNTITLED_UPLOAD = "An uploaded picture"  # nobody said what it shows
@@ -214,6 +215,40 @@ class Gallery:
             ]
         )[0]
 
+    def rewrite(self, image_id: str, **words: str) -> ImageRecord:
+        """Change the words of a picture as a person edits them, cleaned; the file stays.
+
+        Args:
+            words: of title, caption, alt and use_when, those to change.
+
+        Raises:
+            NotFound: if there is no such id, or the picture belongs to somebody else.
+            InvalidArguments: if nothing readable is left of a caption, title or alternative text.
+        """
+        from kb_export.captions import alt_text, clean
+
+        if not self.owns(self.get(image_id)):
+            raise NotFound(
+                f"The image '{image_id[:80]}' is somebody else's.", hint="Change one of your own."
+            )
+        cleaned = {
+            name: alt_text(text) if name == "alt" else clean(text)
+            for name, text in words.items()
+            if name in REWRITTEN
+        }
+        empty = [name for name, text in cleaned.items() if not text and name != "use_when"]
+        if empty or len(cleaned) != len(words):
+            raise InvalidArguments(
+                f"Nothing readable is left of {', '.join(empty) or 'the words'}.",
+                hint="Write a plain sentence; links, tags and invisible characters are removed.",
+            )
+        with self.transaction() as connection:
+            for name, text in cleaned.items():
+                connection.execute(
+                    f"UPDATE images SET {name} = ? WHERE image_id = ?", (text, image_id)
+                )
+        return self.get(image_id)
+
     def get(self, image_id: str) -> ImageRecord:
         """Return one record.
 
@@ -278,6 +313,10 @@ class Gallery:
     def sees_all(self) -> bool:
         """Return whether the running call may see everybody's pictures and personas."""
         return self._shared or sees_all()
+
+    def owns(self, record: ImageRecord) -> bool:
+        """Return whether the running call may change a picture, not only see it."""
+        return self.sees_all() or record.caller == current_caller()
 
     def owner(self) -> str | None:
         """Return whom new pictures and personas of the running call belong to."""

@@ -180,6 +180,24 @@ class Knowledge:
         """
         self._records.approve([self._gallery.get(image_id) for image_id in image_ids])
 
+    def is_approved(self, image_id: str) -> bool:
+        """Return whether a person approved the words that a picture has now.
+
+        Raises:
+            NotFound: for an unknown image id.
+            BadRecord: if no record can be made of it.
+        """
+        return self._records.is_approved(self._gallery.get(image_id))
+
+    def holders(self, image_id: str) -> tuple[str, ...]:
+        """Return the names of knowledge bases that have a picture, or are owed it."""
+        return tuple(self._outbox.holders([image_id]))
+
+    @property
+    def threshold(self) -> float:
+        """The score below which search finds nothing, unless a call says otherwise."""
+        return self._index.threshold
+
     def retry(
         self,
         target: str | None = None,

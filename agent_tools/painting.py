@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 RECIPE_VERSION = 1
 CREATOR_TOOL = "agent-tools"
+_WATCHED_EVERY = 2  # steps; a preview costs little, and none is made unless somebody looks
 MAX_SEED = 2**32 - 1
 EditSeed = Annotated[
     int | None,
@@ -67,7 +68,8 @@ async def paint(
         Overloaded: if the caller's budget is spent.
         EngineError: from the engine, unchanged; `Studio.call` turns it into ours.
     """
-    request = replace(request, preview_every=preview_every())
+    watched = _WATCHED_EVERY if studio.activity.watched else 0
+    request = replace(request, preview_every=preview_every() or watched)
     low, high = share
     reached = low
     caller = current_caller()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.links import ImageLinks
 
 
 class ImageInfo(BaseModel):
@@ -104,7 +105,7 @@ def within_inline_limit(
     return tuple(shown), tuple(left_out)
 
 
-def image_info(record: ImageRecord, public_url: str | None = None) -> ImageInfo:
+def image_info(record: ImageRecord, links: ImageLinks | None = None) -> ImageInfo:
     """Describe a gallery record as every door does."""
     return ImageInfo(
         image_id=record.image_id,
@@ -115,15 +116,15 @@ def image_info(record: ImageRecord, public_url: str | None = None) -> ImageInfo:
         model=record.model,
         caption=record.caption,
         alt=record.alt,
-        url=f"{public_url.rstrip('/')}/images/{record.image_id}" if public_url else None,
+        url=None if links is None else links.url(record),
         notes=list(record.notes),
     )
 
 
-def tool_image(record: ImageRecord, gallery: Gallery, public_url: str | None = None) -> ToolImage:
+def tool_image(record: ImageRecord, gallery: Gallery, links: ImageLinks | None = None) -> ToolImage:
     """Return a gallery record as a picture to show, with its thumbnail."""
     return ToolImage(
-        info=image_info(record, public_url),
+        info=image_info(record, links),
         path=record.path,
         thumbnail=gallery.thumbnail(record.image_id),
     )

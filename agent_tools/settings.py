@@ -148,6 +148,11 @@ class Settings(BaseModel):
         default=True, description="Offer the gallery inside the chat (MCP Apps) to hosts."
     )
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
+    signed_links: bool = Field(
+        default=True,
+        description="Web addresses of pictures show that one picture without the token, for <img> "
+        "and knowledge bases. Off: they need the token.",
+    )
     token: SecretStr | None = Field(
         default=None,
         description="Bearer token of the HTTP server that allows everything; `agent-tools token "

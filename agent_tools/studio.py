@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from agent_tools.activity import Activity
 from agent_tools.budget import Budget
 from agent_tools.call_counts import CallCounts
 from agent_tools.callers import require_scope
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.links import ImageLinks
 from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
@@ -43,6 +45,8 @@ class Studio:
         knowledge: exports to knowledge bases and searches the local index.
         jobs: calls that go on after they were answered.
         idempotency: what calls with a key of the caller's gave.
+        activity: the calls that run now.
+        links: web addresses of pictures.
         calls: how many calls there were, and how they ended.
         budget: what painting costs each caller.
         tools: every tool by name.
@@ -70,6 +74,8 @@ class Studio:
         self._mark = ProcessMark(gallery.data_dir / "processes")
         self.jobs = Jobs(gallery, self._mark)
         self.idempotency = Idempotency(gallery, self._mark)
+        self.activity = Activity()
+        self.links = ImageLinks(gallery, settings.public_url, signed=settings.signed_links)
         self.calls = CallCounts()
         self.budget = Budget(settings.budget_s_per_hour)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
@@ -137,7 +143,11 @@ class Studio:
                 found = await asyncio.to_thread(self.repeats.find, self, tool, key)
                 if found is not None:
                     return found
-            result = await tool.run(self, checked, progress)
+            if tool.read_only:
+                return await tool.run(self, checked, progress)
+            result = await self.activity.run(
+                name, arguments, progress, lambda report: tool.run(self, checked, report)
+            )
             if key is not None:
                 await asyncio.to_thread(self.repeats.remember, key, result)
             return result
@@ -156,7 +166,7 @@ class Studio:
 
     def show(self, record: ImageRecord) -> ToolImage:
         """Return a record as a picture to show."""
-        return tool_image(record, self.gallery, self.settings.public_url)
+        return tool_image(record, self.gallery, self.links)
 
     async def close(self) -> None:
         """Stop running jobs and the engine and close the files."""

@@ -78,6 +78,11 @@ class SearchIndex:
         """How questions without an exact token are answered."""
         return "words" if self._encoder is None else "vectors"
 
+    @property
+    def threshold(self) -> float:
+        """The score below which `search` leaves hits out, unless it is told another."""
+        return MIN_SCORE[self.method] if self._min_score is None else self._min_score
+
     def refresh(self, report: Report | None = None) -> None:
         """Bring the index up to date with what was exported.
 
@@ -119,8 +124,7 @@ class SearchIndex:
                 ranked = self._index.by_words(question)
             else:
                 ranked = self._by_meaning(question, self._relevance)
-        own = MIN_SCORE[method] if self._min_score is None else self._min_score
-        least = own if min_score is None else min_score
+        least = self.threshold if min_score is None else min_score
         hits = [Hit(records[i], 1.0, "exact") for i in exact if i in records]
         found = {hit.record.record_id for hit in hits}
         hits += [

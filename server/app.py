@@ -1,4 +1,4 @@
-"""The HTTP server: MCP at /mcp, the Images API at /v1, pictures, collections, health."""
+"""The HTTP server: MCP at /mcp, the Images API at /v1, pictures, pages, collections, health."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import agent_tools
 from agent_tools.errors import AgentToolsError
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
-from server.auth import AccessPolicy, error_response
+from server.auth import AccessPolicy, Refusal, error_response
 from server.connections import http_config
 from server.guard import Guard
 from server.images import image_routes
@@ -32,7 +32,10 @@ from server.logs import configure_logging, current_request_id
 from server.mcp import ToolServer, build_server
 from server.metrics import Metrics, metrics_route
 from server.oauth import METADATA_PATH
+from server.pages import GalleryPages
+from server.pages.sessions import BrowserSession
 from server.shutdown import close_within, leave_now
+from server.signed_images import signed_image_routes
 from server.warm_up import WarmUp
 
 logger = logging.getLogger(__name__)
@@ -68,6 +71,12 @@ def build_app(
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     mcp_app = server.streamable_http_app(transport_security=security, host=host)
 
+    async def admits(token: str) -> bool:
+        headers = {"authorization": f"Bearer {token}"}
+        return not isinstance(await policy.identify("/gallery", headers), Refusal)
+
+    pages = GalleryPages(studio, admits)
+
     async def healthy(_: Request) -> Response:
         return JSONResponse({"status": "ok", "version": agent_tools.__version__})
 
@@ -89,31 +98,37 @@ def build_app(
             try:
                 yield
             finally:
+                await pages.close()
                 app.state.closed = await close_within(studio, warm_up)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *mcp_app.routes,
             *image_routes(studio),
             *images_api_routes(studio),
             *kb_routes(studio),
+            *signed_image_routes(studio),
+            *pages.routes(),
             *_metadata_routes(policy),
             metrics_route(studio, metrics, warm_up),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
         ],
         middleware=[
+            Middleware(BrowserSession, sessions=pages.sessions),
             Middleware(
                 Guard,
                 policy=policy,
                 metrics=metrics,
                 max_upload_bytes=int(settings.max_upload_mb * 1_000_000),
                 rate_per_minute=settings.rate_per_minute,
-            )
+            ),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )
+    app.state.pages = pages
+    return app
 
 
 def _metadata_routes(policy: AccessPolicy) -> list[Route]:
@@ -176,7 +191,11 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Takes a second signal, whichever it is, for "at once"."""
+    """Takes a second signal for "at once"; ends endless streams before it waits for the rest."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.pages.end_streams()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit

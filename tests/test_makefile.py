@@ -18,6 +18,7 @@ TARGETS = [
     "demo",
     "test",
     "test-fast",
+    "test-browser",
     "test-s3",
     "test-long",
     "test-openai",

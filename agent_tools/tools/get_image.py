@@ -61,7 +61,7 @@ class GetImage(Tool):
         asked: GetImageArguments = arguments
         record = studio.gallery.get(asked.image_id)
         thumbnail = await asyncio.to_thread(studio.gallery.thumbnail, record.image_id, LARGE_SIDE)
-        info = image_info(record, studio.settings.public_url)
+        info = image_info(record, studio.links)
         output = GetImageOutput(
             image=info,
             title=record.title,

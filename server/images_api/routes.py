@@ -145,7 +145,9 @@ class ImagesApi:
         base = str(request.base_url).rstrip("/")
 
         def address(record: ImageRecord) -> str:
-            return self._studio.show(record).info.url or f"{base}/images/{record.image_id}"
+            # Clients fetch it without their key, so it is signed wherever the server's own is.
+            links = self._studio.links
+            return links.url(record) or f"{base}/{links.path(record)}"
 
         return address
 
