@@ -225,14 +225,17 @@ class Gallery:
             NotFound: if there is no such id, or the picture belongs to somebody else.
             InvalidArguments: if nothing readable is left of a caption, title or alternative text.
         """
-        from kb_export.captions import alt_text, clean
+        from kb_export.captions import CAPTION_LIMIT, alt_text, clean
+        from kb_export.record import USE_WHEN_LIMIT
 
         if not self.owns(self.get(image_id)):
             raise NotFound(
                 f"The image '{image_id[:80]}' is somebody else's.", hint="Change one of your own."
             )
         cleaned = {
-            name: alt_text(text) if name == "alt" else clean(text)
+            name: alt_text(text)
+            if name == "alt"
+            else clean(text, USE_WHEN_LIMIT if name == "use_when" else CAPTION_LIMIT)
             for name, text in words.items()
             if name in REWRITTEN
         }

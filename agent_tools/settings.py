@@ -215,7 +215,7 @@ class Settings(BaseModel):
         default=None,
         ge=0,
         le=1,
-        description="Score below which search stays silent; 0.34 for MiniLM if unset. Choose "
+        description="Score below which search stays silent; 0.2 for MiniLM if unset. Choose "
         "another one with another encoder.",
     )
     auto_export: bool = Field(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from kb_export.captions import clean
@@ -19,8 +19,8 @@ from kb_export.errors import BadRecord
 from kb_export.outbox import Database
 from kb_export.phrases import PhraseVectors
 from kb_export.record import KBRecord
-from kb_export.relevance import Relevance
-from kb_export.search_text import SENTENCES, sentences_of, words_of
+from kb_export.relevance import Candidate, Relevance
+from kb_export.search_text import SENTENCES, sentences_of, uses_of, words_of
 from kb_export.text_index import Document, Ranked, Report, TextIndex
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Method = Literal["exact", "vectors", "words"]
 # Below these a hit is noise. Chosen on tests/kb_export/questions.json and, for MiniLM's vectors,
-# tests/data/kb_eval/dev.jsonl and second.json; the questions of the evaluation had no part in it.
+# tests/data/kb_eval/dev.jsonl and second; the questions of the evaluation had no part in it.
 MIN_SCORE: dict[Method, float] = {"exact": 0.0, "vectors": 0.2, "words": 0.3}
 MAX_QUESTION = 500
 _LOOKED_AT_TWICE = 50  # by cosine; what is further down does not come up
@@ -49,6 +49,15 @@ class Hit:
     score: float
     method: Method
     variants: tuple[KBRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A record, how well it fits, and how well its own words do."""
+
+    record: KBRecord
+    score: float
+    own: float
 
 
 class SearchIndex:
@@ -121,26 +130,32 @@ class SearchIndex:
             exact = self._index.by_id(question)
             method = self.method
             if self._relevance is None:
-                ranked = self._index.by_words(question)
+                found = [_Found(records[i], score, score) for i, score in self._by_words(question)]
             else:
-                ranked = self._by_meaning(question, self._relevance)
+                found = self._by_meaning(question, self._relevance)
         least = self.threshold if min_score is None else min_score
-        hits = [Hit(records[i], 1.0, "exact") for i in exact if i in records]
-        found = {hit.record.record_id for hit in hits}
-        hits += [
-            Hit(records[i], score, method)
-            for i, score in ranked
-            if score >= least and i not in found and i in records
-        ]
-        return tuple(_best_of_groups(hits)[:limit])
+        named = [_Found(records[i], 1.0, 1.0) for i in exact if i in records]
+        known = {one.record.record_id for one in named}
+        others = [one for one in found if one.record.record_id not in known]
+        hits = [*_groups(named, "exact", 0.0), *_groups(others, method, least)]
+        return tuple(_once(hits)[:limit])
 
-    def _by_meaning(self, question: str, relevance: Relevance) -> Ranked:
-        nearest = [
-            (i, cosine) for i, cosine in self._index.by_meaning(question) if i in self._records
-        ][:_LOOKED_AT_TWICE]
-        fits = relevance.fit(question, [(self._records[i], cosine) for i, cosine in nearest])
-        ranked = [(i, fit) for (i, _), fit in zip(nearest, fits, strict=True)]
-        return sorted(ranked, key=lambda item: -item[1])
+    def _by_words(self, question: str) -> Ranked:
+        return [(i, s) for i, s in self._index.by_words(question) if i in self._records]
+
+    def _by_meaning(self, question: str, relevance: Relevance) -> list[_Found]:
+        near = [one for one in self._index.near(question) if one.document_id in self._records]
+        near = near[:_LOOKED_AT_TWICE]
+        records = [self._records[one.document_id] for one in near]
+        own, all_said = [], []
+        for record, one in zip(records, near, strict=True):
+            uses = uses_of(record.use_when)
+            shows = f"{record.title} {record.caption}"
+            own.append(Candidate(f"{shows} {' '.join(uses[:1])}", one.own, more_said=False))
+            all_said.append(Candidate(f"{shows} {record.use_when}", one.cosine, len(uses) > 1))
+        fits = relevance.fit(question, [*all_said, *own])
+        found = zip(records, fits[: len(near)], fits[len(near) :], strict=True)
+        return [_Found(record, score, apart) for record, score, apart in found]
 
     def _refresh(self, report: Report | None = None) -> None:
         self._refresh_records()
@@ -165,17 +180,34 @@ class SearchIndex:
                     self._records[record_id] = KBRecord.from_json(row[0])
 
 
-def _best_of_groups(hits: Sequence[Hit]) -> list[Hit]:
-    """Keep the first hit of each group and name the others in it."""
-    groups: dict[str, list[Hit]] = {}
+def _groups(found: Sequence[_Found], method: Method, least: float) -> list[Hit]:
+    """Return one hit for each group of which something fits, best first.
+
+    What is said of one variant is mostly true of all, so any of them may bring the group; which
+    one is shown is decided by its own words, such as its color.
+    """
+    groups: dict[str, list[_Found]] = {}
+    for one in found:
+        groups.setdefault(one.record.group or one.record.image_id, []).append(one)
+    hits = []
+    for members in groups.values():
+        score = max(one.score for one in members)
+        if score < least:
+            continue
+        members.sort(key=lambda one: -one.own)
+        fitting = [one.record for one in members[1:] if one.score >= least]
+        hits.append(Hit(members[0].record, score, method, tuple(fitting)))
+    return sorted(hits, key=lambda hit: -hit.score)
+
+
+def _once(hits: Sequence[Hit]) -> list[Hit]:
+    """Join the hits of one group: what was named by its id comes first."""
+    groups: dict[str, Hit] = {}
     for hit in hits:
-        groups.setdefault(hit.record.group or hit.record.image_id, []).append(hit)
-    return [
-        Hit(
-            members[0].record,
-            members[0].score,
-            members[0].method,
-            tuple(hit.record for hit in members[1:]),
-        )
-        for members in groups.values()
-    ]
+        key = hit.record.group or hit.record.image_id
+        first = groups.get(key)
+        if first is None:
+            groups[key] = hit
+        else:
+            groups[key] = replace(first, variants=(*first.variants, hit.record, *hit.variants))
+    return list(groups.values())

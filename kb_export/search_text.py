@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from kb_export.captions import clean
 from kb_export.record import KBRecord
 
+MAX_USES = 6  # that an agent may add
+MAX_USE = 90  # characters of each
 # Names what `sentences_of` returns; vectors of other sentences are computed anew.
-SENTENCES = "uses, both"
+SENTENCES = "use, both, uses"
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*[A-Za-z0-9]|[A-Za-z0-9]")
 _WORD = re.compile(r"\w+")
 _END = re.compile(r"(?<=[.?!])\s+(?=[^\W\d_])")
@@ -22,18 +26,31 @@ _STOP_WORDS = frozenset(
 
 
 def sentences_of(record: KBRecord) -> tuple[str, ...]:
-    """Return what is embedded: each use of the picture, and the first of them after what it shows.
+    """Return what is embedded: first the picture's own words, then what else it is good for.
 
-    A question is as near to a record as to the nearest of them. Of nine ways to put the words
-    together this one found most on the two sets of questions that thresholds are chosen on.
+    Its own words are two sentences where it has a use: that use, and the same after what it shows.
+    Of nine ways to put them together this one found most on the questions that thresholds are
+    chosen on. The others are what whoever exported the picture said about it.
     """
     shows = record.caption
     if record.title.lower() not in shows.lower():
         shows = f"{record.title}. {shows}"
-    uses = [use for use in _END.split(record.use_when) if use]
+    uses = uses_of(record.use_when)
     if not uses:
         return (shows,)
-    return (*uses, f"{shows} {uses[0]}")
+    return (uses[0], f"{shows} {uses[0]}", *uses[1:])
+
+
+def uses_of(use_when: str) -> tuple[str, ...]:
+    """Return the sentences of a "use when", the picture's own first."""
+    return tuple(use for use in _END.split(use_when) if use)
+
+
+def with_uses(use_when: str, more: Sequence[str]) -> str:
+    """Return a "use when" that keeps its own first sentence and says these things besides."""
+    said = [text[0].upper() + text[1:] for text in (clean(one, MAX_USE) for one in more) if text]
+    ended = [text if text[-1] in ".?!" else f"{text}." for text in said]
+    return " ".join((*uses_of(use_when)[:1], *ended))
 
 
 def words_of(record: KBRecord) -> str:

@@ -31,10 +31,25 @@ class Document:
     Attributes:
         words: all that full-text search may find it by.
         sentences: what is embedded, at least one; a question is as near to it as to the nearest.
+            The first two are the document's own words, the others what it is good for.
     """
 
     words: str
     sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A document and its cosines to a question.
+
+    Attributes:
+        cosine: of the sentence that is nearest.
+        own: of the nearest of its own words.
+    """
+
+    document_id: str
+    cosine: float
+    own: float
 
 
 class TextIndex:
@@ -87,9 +102,19 @@ class TextIndex:
 
     def by_meaning(self, question: str) -> Ranked:
         """Return every document with its cosine to the question, best first."""
+        return [(near.document_id, near.cosine) for near in self.near(question)]
+
+    def near(self, question: str) -> list[Near]:
+        """Return every document with both its cosines to the question, best first."""
+        import numpy as np
+
         if self._vectors is None or self._encoder is None:
             return []
-        return self._ranked(self._vectors @ self._encoder.encode([question])[0])
+        cosines = self._vectors @ self._encoder.encode([question])[0]
+        ends = np.append(self._starts[1:], len(cosines))
+        own = np.maximum(cosines[self._starts], cosines[np.minimum(self._starts + 1, ends - 1)])
+        of_id = dict(zip(self._ids, own.tolist(), strict=True))
+        return [Near(i, cosine, of_id[i]) for i, cosine in self._ranked(cosines)]
 
     def like(self, record_id: str) -> Ranked:
         """Return every document with its cosine to another one, best first."""
