@@ -37,6 +37,7 @@ class Studio:
         gallery: keeps pictures with their recipes.
         personas: keeps personas by id.
         knowledge: exports to knowledge bases and searches the local index.
+        finder: searches the whole gallery.
         tools: every tool by name.
     """
 
@@ -48,6 +49,7 @@ class Studio:
         personas: PersonaStore,
         knowledge: Knowledge,
     ) -> None:
+        from agent_tools.finding import Finder
         from agent_tools.tools import all_tools
 
         self.settings = settings
@@ -55,6 +57,7 @@ class Studio:
         self.gallery = gallery
         self.personas = personas
         self.knowledge = knowledge
+        self.finder = Finder(gallery, knowledge.encoder)
         self.repeats = Repeats(gallery)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
 

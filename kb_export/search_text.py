@@ -6,7 +6,7 @@ import re
 
 from kb_export.record import KBRecord
 
-# Names what `sentences_of` returns; vectors of other sentences are computed anew.
+# Names what `sentences` returns; vectors of other sentences are computed anew.
 SENTENCES = "use, both"
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*[A-Za-z0-9]|[A-Za-z0-9]")
 _WORD = re.compile(r"\w+")
@@ -20,15 +20,20 @@ _STOP_WORDS = frozenset(
 
 
 def sentences_of(record: KBRecord) -> tuple[str, str]:
-    """Return what is embedded: what the picture is good for, and that after what it shows.
+    """Return what is embedded of a record."""
+    return sentences(record.title, record.caption, record.use_when)
 
-    A question is as near to a record as to the nearer of the two. Of nine ways to put the words
+
+def sentences(title: str, caption: str, use_when: str) -> tuple[str, str]:
+    """Return what is embedded: what a picture is good for, and that after what it shows.
+
+    A question is as near to a picture as to the nearer of the two. Of nine ways to put the words
     together this one found most on the two sets of questions that thresholds are chosen on.
     """
-    shows = record.caption
-    if record.title.lower() not in shows.lower():
-        shows = f"{record.title}. {shows}"
-    return record.use_when or shows, f"{shows} {record.use_when}".rstrip()
+    shows = caption
+    if title.lower() not in shows.lower():
+        shows = f"{title}. {shows}"
+    return use_when or shows, f"{shows} {use_when}".rstrip()
 
 
 def words_of(record: KBRecord) -> str:

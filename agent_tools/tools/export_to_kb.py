@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from agent_tools.errors import AgentToolsError
 from agent_tools.results import ToolResult
-from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
+from agent_tools.threads import on_thread
+from agent_tools.tools.base import Arguments, Progress, Tool
 
 if TYPE_CHECKING:
     from agent_tools.studio import Studio
@@ -74,27 +74,12 @@ class ExportToKb(Tool):
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Export on a thread, passing progress on; cancellation stops after one picture."""
         asked: ExportToKbArguments = arguments
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[ProgressEvent | None] = asyncio.Queue()
         stopped = threading.Event()
-
-        def report(done: int, total: int, what: str) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, ProgressEvent(done, total, what))
-
-        def export() -> ExportReport:
-            try:
-                return studio.knowledge.export(asked.image_ids, None, report, stopped.is_set)
-            finally:
-                loop.call_soon_threadsafe(events.put_nowait, None)
-
-        work = asyncio.create_task(asyncio.to_thread(export))
-        try:
-            while (event := await events.get()) is not None:
-                await progress(event)
-            outcome = await work
-        except asyncio.CancelledError:
-            stopped.set()
-            raise
+        outcome = await on_thread(
+            lambda report: studio.knowledge.export(asked.image_ids, None, report, stopped.is_set),
+            progress,
+            stopped,
+        )
         return _result(asked, outcome)
 
 

@@ -24,6 +24,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "create_persona_avatar": {"name": "Ada", "description": "a friendly shop assistant"},
     "draw_diagram": {"source": "flowchart LR\n  A --> B"},
     "get_image": {"image_id": "img_000000000000000000000000"},
+    "find_images": {"query": "a red teapot"},
     "export_to_kb": {},
     "search_kb": {"question": "Do you have a red teapot?"},
 }
@@ -49,7 +50,7 @@ def test_a_model_can_read_the_tool(tool: Tool) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
 def test_reading_tools_are_marked_as_such_and_none_reaches_the_open_web(tool: Tool) -> None:
-    assert tool.read_only == (tool.name in {"get_image", "search_kb"})
+    assert tool.read_only == (tool.name in {"get_image", "find_images", "search_kb"})
     assert not tool.open_world or tool.name == "export_to_kb"
 
 
