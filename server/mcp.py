@@ -7,7 +7,6 @@ the SDK chooses by the client's first message (https://modelcontextprotocol.io/s
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 import time
@@ -16,17 +15,29 @@ from typing import Any
 
 from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-from mcp.types import CallToolResult, Resource, ToolAnnotations
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+    Resource,
+    ToolAnnotations,
+)
 from mcp.types import Tool as PublishedTool
 
 import agent_tools
-from agent_tools.errors import AgentToolsError, BadSettings, NotFound
+from agent_tools.errors import AgentToolsError, BadSettings
+from agent_tools.inline import MOST_SINGLE
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
-from server import content
+from server import content, delivery
+from server.completion import add_completion
 from server.logs import configure_logging, current_request_id, new_request_id, request
+from server.prompts import add_prompts
+from server.resources import add_resources
+from server.schemas import arguments_schema, result_schema
 from server.shutdown import close_within, leave_now
 from server.warm_up import WarmUp
 
@@ -38,10 +49,10 @@ INSTRUCTIONS = (
     "or export_to_kb instead of sending pixels; a picture of the user's own gets one from the "
     "server's POST /images or from `agent-tools gallery add`. Personas keep their face through a "
     "persona_id. draw_diagram draws structure and text exactly; do not ask generate_image for "
-    "readable text. Before making a picture, search_kb may find one that exists. When the user "
-    "likes a picture, export_to_kb puts it with its caption where a chatbot finds it again. Show "
-    "the caption beside the picture and use the alt text. The same words and seed give the same "
-    "picture. Errors say what to do next."
+    "readable text. Before making a picture, see whether one exists: find_images knows all that "
+    "was made here, search_kb what was published. When the user likes a picture, export_to_kb puts "
+    "it with its caption where a chatbot finds it again. Show the caption beside the picture and "
+    "use the alt text. The same words and seed give the same picture. Errors say what to do next."
 )
 _LISTED_IMAGES = 50
 # Long enough for the answer to be written before the libraries' import takes Python's lock.
@@ -54,22 +65,23 @@ class ToolServer(MCPServer[Any]):
     def __init__(self, studio: Studio, on_listed: Callable[[], None] | None = None) -> None:
         self._studio = studio
         self._on_listed = on_listed
-        structured = studio.settings.structured
-        self._published = [_published(tool, structured) for tool in studio.tools.values()]
+        self._published = [_published(tool, studio.settings) for tool in studio.tools.values()]
         super().__init__(
             "agent-tools",
             title="Agent Tools",
             description="Picture tools for LLM agents.",
             instructions=INSTRUCTIONS,
             version=agent_tools.__version__,
-            middleware=[_with_request_id],
+            middleware=[_with_its_own_context],
         )
 
     async def list_tools(self) -> list[PublishedTool]:
         """Return every tool; needs no model."""
         if self._on_listed is not None:
             self._on_listed()
-        return self._published
+        if delivery.structured_asked(self._studio.settings):
+            return self._published
+        return [tool.model_copy(update={"output_schema": None}) for tool in self._published]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
@@ -78,8 +90,12 @@ class ToolServer(MCPServer[Any]):
         started = time.monotonic()
         outcome = "ok"
         try:
-            result = await self._studio.call(name, arguments, _progress_to(context))
-            return content.success(result, self._studio.settings)
+            tool = self._studio.tools.get(name)
+            settings, own = delivery.chosen(self._studio.settings, tool, arguments)
+            result = await self._studio.call(name, own, _progress_to(context))
+            if len(result.images) > MOST_SINGLE:  # a contact sheet is drawn
+                return await asyncio.to_thread(content.success, result, settings)
+            return content.success(result, settings)
         except AgentToolsError as error:
             outcome = error.code
             return content.failure(error)
@@ -109,6 +125,27 @@ class ToolServer(MCPServer[Any]):
             for record in self._studio.gallery.list(limit=_LISTED_IMAGES)
         ]
 
+    async def get_prompt(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        context: Context[Any, Any] | None = None,
+    ) -> GetPromptResult | InputRequiredResult:
+        """Write a prompt's request.
+
+        Raises:
+            MCPError: "invalid params" for an unknown prompt or a missing argument.
+        """
+        prompts = {prompt.name: prompt for prompt in await self.list_prompts()}
+        if name not in prompts:
+            known = ", ".join(sorted(prompts))
+            raise MCPError(INVALID_PARAMS, f"There is no prompt '{name[:80]}'. There are: {known}.")
+        needed = [a.name for a in prompts[name].arguments or [] if a.required]
+        missing = [argument for argument in needed if argument not in (arguments or {})]
+        if missing:
+            raise MCPError(INVALID_PARAMS, f"Prompt '{name}' needs: {', '.join(missing)}.")
+        return await super().get_prompt(name, arguments, context)
+
 
 def build_server(studio: Studio, on_listed: Callable[[], None] | None = None) -> ToolServer:
     """Build the MCP server of a studio; nothing is loaded and no transport is opened.
@@ -127,64 +164,22 @@ def build_server(studio: Studio, on_listed: Callable[[], None] | None = None) ->
             data={"setting": "public_url"},
         )
     server = ToolServer(studio, on_listed)
-    _add_resources(server, studio)
+    add_resources(server, studio)
+    add_prompts(server)
+    add_completion(server, studio)
     return server
 
 
-def _add_resources(server: ToolServer, studio: Studio) -> None:
-    # Plain functions: the SDK runs them on a worker thread, so a big file blocks nobody.
-    @server.resource(
-        "image://{image_id}",
-        name="image",
-        title="A picture in full size",
-        description="The PNG file of an image_id.",
-        mime_type="image/png",
-    )
-    def image(image_id: str) -> bytes:
-        from agent_tools.pictures import encode_png
-
-        try:
-            record = studio.gallery.get(image_id)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
-        if record.media_type == "image/png":
-            return studio.gallery.read_bytes(image_id)
-        return encode_png(studio.gallery.open_image(image_id))
-
-    @server.resource(
-        "recipe://{image_id}",
-        name="recipe",
-        title="How a picture was made",
-        description="Everything needed to make the picture of an image_id again.",
-        mime_type="application/json",
-    )
-    def recipe(image_id: str) -> str:
-        try:
-            return json.dumps(studio.gallery.get(image_id).recipe, ensure_ascii=False, indent=2)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
-
-    @server.resource(
-        "persona://{persona_id}",
-        name="persona",
-        title="A stored persona",
-        description="Name, fixed appearance and first picture of a persona_id.",
-        mime_type="application/json",
-    )
-    def persona(persona_id: str) -> str:
-        try:
-            return studio.personas.get(persona_id).model_dump_json(indent=2)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
-
-
-def _published(tool: Tool, structured: bool) -> PublishedTool:
+def _published(tool: Tool, settings: Settings) -> PublishedTool:
+    arguments = arguments_schema(tool.Arguments)
+    if tool.shows_pictures:
+        arguments["properties"]["images"] = delivery.images_argument(settings)
     return PublishedTool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=content.published_schema(tool.Arguments),
-        output_schema=content.published_schema(tool.Output, output=True) if structured else None,
+        input_schema=arguments,
+        output_schema=result_schema(tool.Output),
         annotations=ToolAnnotations(
             title=tool.title,
             read_only_hint=tool.read_only,
@@ -216,13 +211,16 @@ def _internal_error() -> AgentToolsError:
     )
 
 
-async def _with_request_id(
+async def _with_its_own_context(
     ctx: ServerRequestContext[Any, Any],
     call_next: Callable[[ServerRequestContext[Any, Any]], Awaitable[HandlerResult]],
 ) -> HandlerResult:
-    """Give every message an id for the logs: the HTTP request's, if it came by HTTP."""
+    """Give every message an id for the logs, the HTTP request's if there is one, and its wishes."""
     state = getattr(ctx.request, "state", None)
-    with request(getattr(state, "request_id", None) or new_request_id()):
+    with (
+        request(getattr(state, "request_id", None) or new_request_id()),
+        delivery.asked_by(ctx.request, ctx.params),
+    ):
         return await call_next(ctx)
 
 

@@ -52,6 +52,8 @@ class Tool(ABC):
     destructive: ClassVar[bool] = False
     idempotent: ClassVar[bool] = True
     open_world: ClassVar[bool] = False
+    # Whether its results carry pictures, so that doors let a call choose how they travel.
+    shows_pictures: ClassVar[bool] = True
 
     @abstractmethod
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:

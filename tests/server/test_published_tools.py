@@ -14,7 +14,7 @@ from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools import all_tools
 from agent_tools.tools.base import Tool
-from server.content import published_schema
+from server.schemas import arguments_schema
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "generate_image": {"prompt": "a purple teapot on a white background"},
@@ -41,7 +41,7 @@ def test_a_model_can_read_the_tool(tool: Tool) -> None:
     assert re.fullmatch(r"[a-z_]{1,40}", tool.name)
     assert "Example" in tool.description
     assert tool.title
-    schema = published_schema(tool.Arguments)
+    schema = arguments_schema(tool.Arguments)
     assert schema["additionalProperties"] is False
     assert all("description" in field for field in schema["properties"].values())
     # Pictures enter by id: models lose large arguments, and paths and URLs are attacks.

@@ -195,9 +195,8 @@ async def test_days_count_to_their_end(studio: Studio) -> None:
     for wrong in ("yesterday", "2026-13-01", "99999-01-01", ""):
         with pytest.raises(InvalidArguments, match="'since'"):
             await find(studio, since=wrong)
-    for wrong in ("9999-12-31", "0001-01-01T00:00+14:00"):  # no time after, none before
-        with pytest.raises(InvalidArguments, match="'until'"):
-            await find(studio, until=wrong)
+    with pytest.raises(InvalidArguments, match="'until'"):
+        await find(studio, until="9999-12-31")  # no day comes after it
 
 
 @pytest.mark.parametrize("way", WAYS)
