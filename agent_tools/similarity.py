@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 if TYPE_CHECKING:
+    # Tools import this before anything is compared, and numpy takes a tenth of a second.
+    import numpy as np
+    import numpy.typing as npt
     from PIL import Image
 
-Floats = npt.NDArray[np.floating]
+    Floats = npt.NDArray[np.floating]
 
 _BINS = 8
 _GRID = 16
@@ -33,12 +33,16 @@ def look_of(image: Image.Image) -> Floats:
 
     The shares of 512 color bins, which sum to 1, then 256 gray values less their mean.
     """
+    import numpy as np
+
     gray = np.asarray(image.convert("L").resize((_GRID, _GRID)), dtype=np.float64).ravel()
     return np.concatenate((_histogram(image), gray - gray.mean()))
 
 
 def likeness(looks: Floats, look: Floats) -> Floats:
     """Return `similarity` of many pictures to one, shape (n,), from looks of shape (n, 768)."""
+    import numpy as np
+
     colors = np.minimum(looks[:, :_COLORS], look[:_COLORS]).sum(axis=1)
     grids, grid = looks[:, _COLORS:], look[_COLORS:]
     norms = np.linalg.norm(grids, axis=1) * np.linalg.norm(grid)
@@ -51,6 +55,8 @@ def likeness(looks: Floats, look: Floats) -> Floats:
 
 def _histogram(image: Image.Image) -> Floats:
     """Return the shares of the 512 color bins; they sum to 1."""
+    import numpy as np
+
     bins = np.asarray(image.convert("RGB").resize((64, 64))).reshape(-1, 3) // (256 // _BINS)
     index = bins.astype(np.int64) @ np.array([_BINS * _BINS, _BINS, 1])
     return np.bincount(index, minlength=_COLORS) / len(index)

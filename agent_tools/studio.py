@@ -97,7 +97,9 @@ class Studio:
         except ValidationError as error:
             raise explain_arguments(tool, error) from None
         try:
-            key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
+            key = None
+            if self.repeats.may_know(checked):  # no thread for calls that read
+                key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
             if key is not None and not getattr(checked, "fresh", False):
                 found = await asyncio.to_thread(self.repeats.find, self, tool, key)
                 if found is not None:
