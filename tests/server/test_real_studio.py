@@ -8,8 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
+from real_server import environment, http_process
 from small_tools import ERAS
 
 from agent_tools.gallery import Gallery
@@ -30,28 +29,12 @@ from agent_tools.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[2]
 STDIO = (
     "from agent_tools.settings import load_settings; from server.mcp import serve_stdio; "
     "serve_stdio(load_settings())"
 )
-HTTP = (
-    "from agent_tools.settings import load_settings; from server.app import serve_http; "
-    "serve_http(load_settings(), '127.0.0.1', 0)"
-)
 TOKEN = "a-token-of-enough-characters"
 DIAGRAM = "flowchart LR\n  A[Order] --> B[Ship]"
-
-
-def environment(data: Path, model: Path, **more: str) -> dict[str, str]:
-    return {
-        "PYTHONPATH": str(ROOT),
-        "AGENT_TOOLS_DATA": str(data),
-        "AGENT_TOOLS_MODEL": str(model),
-        "AGENT_TOOLS_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        **more,
-    }
 
 
 def text_of(result: CallToolResult) -> str:
@@ -165,32 +148,6 @@ print(sorted(heavy & set(sys.modules)))
         text=True,
     )
     assert done.stdout.strip() == "[]", done.stderr
-
-
-@contextmanager
-def http_process(
-    data: Path, model: Path, **more: str
-) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Start the HTTP server, wait until its log says that the model is loaded, yield its URL."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HTTP],
-        env=os.environ | environment(data, model, **more),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    url = ""
-    try:
-        for line in process.stderr:
-            entry = json.loads(line)
-            url = entry.get("url", url)
-            if entry["message"] == "The model is loaded":
-                break
-        yield url, process
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
 
 
 @pytest.mark.parametrize("era", ERAS)
