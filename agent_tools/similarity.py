@@ -47,8 +47,8 @@ def likeness(looks: Floats, look: Floats) -> Floats:
     grids, grid = looks[:, _COLORS:], look[_COLORS:]
     norms = np.linalg.norm(grids, axis=1) * np.linalg.norm(grid)
     # A flat picture has no layout; two of them are alike in that.
-    flat = ~grids.any(axis=1) & ~grid.any()
-    correlation = np.divide(grids @ grid, norms, out=flat.astype(np.float64), where=norms > 0)
+    flat = ~grids.any(axis=1) & (not grid.any())
+    correlation = np.where(norms > 0, (grids @ grid) / np.where(norms > 0, norms, 1.0), flat)
     result: Floats = (colors + np.maximum(correlation, 0.0)) / 2
     return result
 

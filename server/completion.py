@@ -31,7 +31,6 @@ _SCENES = ("white background", "gray background", "wooden table", "kitchen shelf
 def add_completion(server: MCPServer[Any], studio: Studio) -> None:
     """Complete image and persona ids of resource templates, and arguments of prompts."""
 
-    @server.completion()
     async def complete(
         reference: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
@@ -56,6 +55,9 @@ def add_completion(server: MCPServer[Any], studio: Studio) -> None:
             found = await asyncio.to_thread(_products, studio)
             return _matching(found, argument.value)
         return _matching([], argument.value)
+
+    register: Any = server.completion  # the SDK has no types for it
+    register()(complete)
 
 
 def _image_ids(studio: Studio) -> list[str]:

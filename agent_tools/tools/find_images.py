@@ -207,7 +207,7 @@ def _hit(found: Found, public_url: str | None) -> FoundImage:
 def _text(output: FindImagesOutput, asked: FindImagesArguments) -> str:
     if not output.hits:
         more = " There are no more." if asked.cursor else ""
-        weaker = f" {_count(output.weaker)} fit too little." if output.weaker else ""
+        weaker = f" {_weaker(output.weaker)}." if output.weaker else ""
         return (
             f"No picture of the gallery fits.{more}{weaker} Use other words or fewer filters, or "
             "make one with generate_image."
@@ -227,7 +227,7 @@ def _text(output: FindImagesOutput, asked: FindImagesArguments) -> str:
             + (f" Same call: {variants}." if variants else "")
         )
     if output.weaker:
-        lines.append(f"{_count(output.weaker)} fit too little and were left out.")
+        lines.append(f"{_weaker(output.weaker)}, left out.")
     if output.next_cursor:
         lines.append(f"More: repeat the call with cursor={output.next_cursor}")
     return "\n".join(lines)
@@ -235,6 +235,10 @@ def _text(output: FindImagesOutput, asked: FindImagesArguments) -> str:
 
 def _ranked(asked: FindImagesArguments) -> bool:
     return asked.query is not None or asked.like is not None
+
+
+def _weaker(number: int) -> str:
+    return "1 picture fits too little" if number == 1 else f"{number} pictures fit too little"
 
 
 def _count(number: int) -> str:
