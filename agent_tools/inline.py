@@ -17,15 +17,27 @@ SHEET_SIDE = 1024
 
 
 @dataclass(frozen=True, slots=True)
+class InlinePicture:
+    """One WebP file.
+
+    Attributes:
+        image_id: whose copy it is; None for a sheet drawn only for this result.
+    """
+
+    data: bytes
+    image_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Inline:
     """What is sent inside a result.
 
     Attributes:
-        pictures: WebP files, most important first.
+        pictures: most important first.
         note: a line for the text, saying what is not shown or how to read the sheet; may be empty.
     """
 
-    pictures: tuple[bytes, ...]
+    pictures: tuple[InlinePicture, ...]
     note: str = ""
 
 
@@ -36,12 +48,16 @@ def inline_pictures(images: tuple[ToolImage, ...]) -> Inline:
     the order of `images`.
     """
     if len(images) > MOST_SINGLE:
-        own = next((image.thumbnail for image in images if image.kind == "sheet"), None)
-        how = "all of them, labeled" if own else "all of them, numbered in this order"
-        sheet = own or _numbered_sheet(images)
-        return Inline((sheet,), f"\nThe picture inside is a contact sheet: {how}.")
+        own = next((image for image in images if image.kind == "sheet"), None)
+        if own is None:
+            sheet = InlinePicture(_numbered_sheet(images), None)
+            how = "numbered in this order"
+        else:
+            sheet = InlinePicture(own.thumbnail, own.info.image_id)
+            how = "labeled"
+        return Inline((sheet,), f"\nThe picture inside is a contact sheet of all, {how}.")
     shown, left_out = within_inline_limit(images)
-    pictures = tuple(image.thumbnail for image in shown)
+    pictures = tuple(InlinePicture(image.thumbnail, image.info.image_id) for image in shown)
     if not left_out:
         return Inline(pictures)
     ids = ", ".join(image.info.image_id for image in left_out)

@@ -215,7 +215,7 @@ def _content(result: ToolResult, settings: Settings) -> Content:
         blocks += [
             {
                 "type": "image",
-                "base64": base64.b64encode(picture).decode(),
+                "base64": base64.b64encode(picture.data).decode(),
                 "mime_type": "image/webp",
             }
             for picture in inline.pictures

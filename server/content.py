@@ -20,6 +20,7 @@ from agent_tools.errors import AgentToolsError
 from agent_tools.inline import inline_pictures
 from agent_tools.results import ToolImage, ToolResult
 from agent_tools.settings import Settings
+from server.apps.gallery import IMAGE_ID_META
 
 ERROR_META = "agent-tools/error"
 
@@ -32,7 +33,11 @@ def success(result: ToolResult, settings: Settings) -> CallToolResult:
         inline = inline_pictures(result.images)
         text += inline.note
         blocks += [
-            ImageContent(data=base64.b64encode(picture).decode(), mime_type="image/webp")
+            ImageContent(
+                data=base64.b64encode(picture.data).decode(),
+                mime_type="image/webp",
+                _meta={IMAGE_ID_META: picture.image_id} if picture.image_id else None,
+            )
             for picture in inline.pictures
         ]
     if settings.images in ("link", "both"):

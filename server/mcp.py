@@ -33,6 +33,12 @@ from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
 from server import content, delivery
+from server.apps.gallery import (
+    add_thumbnails,
+    announce_in_handshake,
+    gallery_app,
+    tool_meta,
+)
 from server.completion import add_completion
 from server.logs import configure_logging, current_request_id, new_request_id, request
 from server.prompts import add_prompts
@@ -65,14 +71,19 @@ class ToolServer(MCPServer[Any]):
     def __init__(self, studio: Studio, on_listed: Callable[[], None] | None = None) -> None:
         self._studio = studio
         self._on_listed = on_listed
-        self._published = [_published(tool, studio.settings) for tool in studio.tools.values()]
+        settings = studio.settings
+        self._published = [_published(tool, settings) for tool in studio.tools.values()]
         super().__init__(
             "agent-tools",
             title="Agent Tools",
             description="Picture tools for LLM agents.",
             instructions=INSTRUCTIONS,
             version=agent_tools.__version__,
-            middleware=[_with_its_own_context],
+            middleware=[
+                _with_its_own_context,
+                *([announce_in_handshake] if settings.apps else []),
+            ],
+            extensions=[gallery_app()] if settings.apps else [],
         )
 
     async def list_tools(self) -> list[PublishedTool]:
@@ -167,6 +178,8 @@ def build_server(studio: Studio, on_listed: Callable[[], None] | None = None) ->
     add_resources(server, studio)
     add_prompts(server)
     add_completion(server, studio)
+    if studio.settings.apps:
+        add_thumbnails(server, studio)
     return server
 
 
@@ -187,6 +200,7 @@ def _published(tool: Tool, settings: Settings) -> PublishedTool:
             idempotent_hint=tool.idempotent,
             open_world_hint=tool.open_world,
         ),
+        _meta=tool_meta(tool.name) if settings.apps else None,
     )
 
 
