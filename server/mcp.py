@@ -42,6 +42,7 @@ from server.apps.gallery import (
 from server.completion import add_completion
 from server.logs import configure_logging, current_request_id, new_request_id, request
 from server.prompts import add_prompts
+from server.quick_start import without_collector
 from server.resources import add_resources
 from server.schemas import arguments_schema, result_schema
 from server.shutdown import close_within, leave_now
@@ -248,7 +249,8 @@ def serve_stdio(settings: Settings) -> None:
         BadSettings: if settings contradict each other.
     """
     configure_logging(settings.log_level)
-    studio = Studio.open(settings)
+    with without_collector():
+        studio = Studio.open(settings)
     asyncio.run(run_stdio(studio))
 
 
