@@ -2,7 +2,8 @@
 
 Both servers run at the same time and are asked in turn, so that a busy machine slows both:
 `overhead_ratio` compares the medians of get_image of a stored picture with a bare tool that returns
-the very same content, `calls_per_s` is our server at 16 connections, `start_ratio` compares the
+the very same content (`cpu_ratio`: their processor time, which says more on a busy machine),
+`calls_per_s` is our server at 16 connections, `start_ratio` compares the
 time from process start to the answer of tools/list over stdio. Writes benchmarks/out/protocol.json.
 Run it with `python -m benchmarks.protocol`.
 """
@@ -13,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -66,8 +68,8 @@ def fill(data: Path) -> str:
 
 
 @contextlib.contextmanager
-def our_server(data: Path) -> Iterator[int]:
-    """Start our HTTP server, wait until its model is loaded, and yield its port."""
+def our_server(data: Path) -> Iterator[tuple[int, int]]:
+    """Start our HTTP server, wait until its model is loaded, and yield its port and process id."""
     command = [*OURS, "--http", "127.0.0.1:0"]
     process = subprocess.Popen(
         command, env=environment(data), stderr=subprocess.PIPE, text=True, cwd=Path.cwd()
@@ -83,7 +85,7 @@ def our_server(data: Path) -> Iterator[int]:
         with open(os.devnull, "w") as nowhere:
             # Logs go on being written and read, as they are where the server runs.
             drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=nowhere)
-            yield port
+            yield port, process.pid
             process.terminate()
             process.wait()
             drain.wait()
@@ -93,17 +95,23 @@ def our_server(data: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def bare_server(content: dict[str, Any], folder: Path) -> Iterator[int]:
-    """Start the bare server, whose tool returns `content`, and yield its port."""
+def bare_server(content: dict[str, Any], folder: Path) -> Iterator[tuple[int, int]]:
+    """Start the bare server, whose tool returns `content`; yield its port and process id."""
     file = folder / "content.json"
     file.write_text(json.dumps(content))
     process = subprocess.Popen([*BARE, "http", str(file)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.kill()
         process.wait()
+
+
+def cpu_ms(pid: int) -> float:
+    """Return the processor time of a process so far, all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def ask_block(peer: Connection, request: bytes, spent: list[float]) -> None:
@@ -120,27 +128,36 @@ def measure_calls(calls: int, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arguments = {"image_id": fill(folder / "data")}
-        with our_server(folder / "data") as port:
+        with our_server(folder / "data") as (port, our_pid):
             request = tool_call(port, "get_image", arguments)
             ours = Connection(port)
             content = json.loads(ours.ask(request))["result"]
-            with bare_server(content, folder) as other:
+            with bare_server(content, folder) as (other, bare_pid):
                 bare = Connection(other)
                 bare_request = tool_call(other, "get_image", arguments)
                 sizes = [len(ours.ask(request)), len(bare.ask(bare_request))]
                 times: tuple[list[float], list[float]] = ([], [])
+                before = cpu_ms(our_pid), cpu_ms(bare_pid)
                 for _ in range(max(1, calls // BLOCK)):
                     ask_block(ours, request, times[0])
                     ask_block(bare, bare_request, times[1])
+                after = cpu_ms(our_pid), cpu_ms(bare_pid)
                 ours.close()
                 bare.close()
                 bare_rate = calls_per_second(other, bare_request, CONNECTIONS, seconds)
             rate = calls_per_second(port, request, CONNECTIONS, seconds)
     own, plain = (statistics.median(spent) for spent in times)
+    own_cpu, plain_cpu = (
+        (end - start) / (len(spent) * (BLOCK + 1) / BLOCK)
+        for start, end, spent in zip(before, after, times, strict=True)
+    )
     return {
         "overhead_ratio": round(own / plain, 2),
         "call_ms": round(own, 2),
         "bare_call_ms": round(plain, 2),
+        "cpu_ratio": round(own_cpu / plain_cpu, 2),
+        "call_cpu_ms": round(own_cpu, 2),
+        "bare_call_cpu_ms": round(plain_cpu, 2),
         "answer_bytes": sizes[0],
         "bare_answer_bytes": sizes[1],
         "calls_per_s": round(rate, 1),
@@ -149,8 +166,9 @@ def measure_calls(calls: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def time_to_list(command: list[str], env: dict[str, str]) -> float:
-    """Return the seconds from process start to the answer of tools/list."""
+def time_to_list(command: list[str], env: dict[str, str]) -> tuple[float, float]:
+    """Return the seconds, and those of the processor, from start to the answer of tools/list."""
+    used = children_s()
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -168,12 +186,19 @@ def time_to_list(command: list[str], env: dict[str, str]) -> float:
         while (answer := json.loads(process.stdout.readline())).get("id") != 2:
             pass
         assert answer["result"]["tools"]
-        return time.perf_counter() - started
+        seconds = time.perf_counter() - started
     finally:
         process.kill()
         process.wait()
         process.stdin.close()
         process.stdout.close()
+    return seconds, children_s() - used
+
+
+def children_s() -> float:
+    """Return the processor time of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measure_start(rounds: int) -> dict[str, Any]:
@@ -184,9 +209,13 @@ def measure_start(rounds: int) -> dict[str, Any]:
             (time_to_list(OURS, env), time_to_list([*BARE, "stdio"], env))
             for _ in range(rounds + 1)
         ][1:]
-    own, plain = (statistics.median(pair[k] for pair in pairs) for k in (0, 1))
+    own, plain = (statistics.median(pair[k][0] for pair in pairs) for k in (0, 1))
+    own_cpu, plain_cpu = (statistics.median(pair[k][1] for pair in pairs) for k in (0, 1))
     return {
         "start_ratio": round(own / plain, 2),
+        "start_cpu_ratio": round(own_cpu / plain_cpu, 2),
+        "start_cpu_s": round(own_cpu, 2),
+        "bare_start_cpu_s": round(plain_cpu, 2),
         "start_s": round(own, 2),
         "bare_start_s": round(plain, 2),
     }
@@ -197,7 +226,9 @@ def show(found: dict[str, Any]) -> None:
     print(f"{'':34}{'ours':>9}{'bare SDK':>10}{'ratio':>8}")
     for label, own, plain, ratio in (
         ("call of a stored picture, ms", "call_ms", "bare_call_ms", "overhead_ratio"),
+        ("processor time of a call, ms", "call_cpu_ms", "bare_call_cpu_ms", "cpu_ratio"),
         ("process start to tools/list, s", "start_s", "bare_start_s", "start_ratio"),
+        ("processor time of that, s", "start_cpu_s", "bare_start_cpu_s", "start_cpu_ratio"),
     ):
         print(f"{label:34}{found[own]:>9}{found[plain]:>10}{found[ratio]:>7}x")
     label = f"calls a second, {found['connections']} connections"
