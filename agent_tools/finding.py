@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from agent_tools.callers import current_caller
 from agent_tools.errors import InvalidArguments, NotFound
 from agent_tools.looks import Looks
 from agent_tools.stock import Item, Stock
@@ -98,7 +99,7 @@ class _Hit:
 
 
 class Finder:
-    """Search the gallery. Every method may be called from any thread."""
+    """Search the caller's pictures. Every method may be called from any thread."""
 
     def __init__(self, gallery: Gallery, encoder: Encoder | None) -> None:
         """Prepare the tables; nothing is computed and no encoder is loaded yet."""
@@ -142,7 +143,12 @@ class Finder:
     def _hits(self, wish: Wish, report: Report | None) -> tuple[list[_Hit], int]:
         """Return everything that fits, and how many pictures were too weak."""
         like = None if wish.like is None else self._gallery.get(wish.like)
-        items = {i.key: i for i in self._stock.items if _fits(i, wish)}
+        caller, all_seen = current_caller(), self._gallery.sees_all()
+        items = {
+            item.key: item
+            for item in self._stock.items
+            if (all_seen or item.caller == caller) and _fits(item, wish)
+        }
         query = clean(wish.query or "", MAX_QUESTION)
         if not query and like is None:
             return [_Hit(i, i.created_at, "newest", "newest first") for i in items.values()], 0

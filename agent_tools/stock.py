@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kb_export.text_index import Report
 
 _TEXTS = ("title", "caption", "alt", "use_when", "long_description", "tags", "metadata")
-_FACTS = ("image_id", "tool", "kind", "model", "group_id", "created_at")
+_FACTS = ("image_id", "tool", "kind", "model", "group_id", "created_at", "caller")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Item:
         sentences: what is compared by meaning.
         product: name and SKU, case-folded.
         tags: case-folded.
+        caller: whose picture it is; None if it belongs to nobody in particular.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Item:
     product: tuple[str, ...]
     persona_id: str | None
     tags: tuple[str, ...]
+    caller: str | None
 
     def is_of(self, product: str) -> bool:
         """Return whether it shows a product, by part of its name or by its SKU."""
@@ -138,4 +140,5 @@ def _item(key: str, row: sqlite3.Row, prompt: str) -> Item:
         product=tuple(names),
         persona_id=facts.get("persona_id"),
         tags=tuple(tag.casefold() for tag in tags),
+        caller=row["caller"],
     )

@@ -19,6 +19,7 @@ from mcp.types import (
 )
 
 from agent_tools.appearance import Expression
+from agent_tools.callers import may
 from agent_tools.studio import Studio
 
 # The protocol's limit for one answer.
@@ -61,16 +62,20 @@ def add_completion(server: MCPServer[Any], studio: Studio) -> None:
 
 
 def _image_ids(studio: Studio) -> list[str]:
+    if not may("read"):
+        return []
     return [record.image_id for record in studio.gallery.list(limit=_KNOWN)]
 
 
 def _persona_ids(studio: Studio) -> list[str]:
+    if not may("read"):
+        return []
     return [persona.persona_id for persona in studio.personas.list()]
 
 
 def _products(studio: Studio) -> list[str]:
     """Return names of products that were painted, then ids of uploads that can be recolored."""
-    records = studio.gallery.list(limit=_KNOWN)
+    records = studio.gallery.list(limit=_KNOWN) if may("read") else []
     names = [str(r.metadata["product"]) for r in records if r.metadata.get("product")]
     return [*names, *(record.image_id for record in records if record.kind == "upload")]
 

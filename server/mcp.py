@@ -27,7 +27,8 @@ from mcp.types import (
 from mcp.types import Tool as PublishedTool
 
 import agent_tools
-from agent_tools.errors import AgentToolsError, BadSettings
+from agent_tools.callers import acting_as, may
+from agent_tools.errors import AgentToolsError, BadSettings, Overloaded
 from agent_tools.inline import MOST_SINGLE
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
@@ -102,6 +103,7 @@ class ToolServer(MCPServer[Any]):
         started = time.monotonic()
         outcome = "ok"
         try:
+            _check_rate(context)
             tool = self._studio.tools.get(name)
             settings, own = delivery.chosen(self._studio.settings, tool, arguments)
             result = await self._studio.call(name, own, _progress_to(context))
@@ -126,6 +128,8 @@ class ToolServer(MCPServer[Any]):
 
     async def list_resources(self) -> list[Resource]:
         """Return the newest pictures, so that people can attach one to a conversation."""
+        if not may("read"):
+            return []
         return [
             Resource(
                 uri=f"image://{record.image_id}",
@@ -226,17 +230,37 @@ def _internal_error() -> AgentToolsError:
     )
 
 
+def _check_rate(context: Context[Any, Any] | None) -> None:
+    """Tell a caller who is too fast when to come back, in a result that a model can read."""
+    asked_by = None if context is None else context.request_context.request
+    caller = getattr(getattr(asked_by, "state", None), "caller", None)
+    if caller is not None and caller.retry_after_s is not None:
+        raise Overloaded(
+            "You call too often.",
+            code="too_many_requests",
+            data={"retry_after_s": max(1.0, round(caller.retry_after_s, 1))},
+        )
+
+
 async def _with_its_own_context(
     ctx: ServerRequestContext[Any, Any],
     call_next: Callable[[ServerRequestContext[Any, Any]], Awaitable[HandlerResult]],
 ) -> HandlerResult:
-    """Give every message an id for the logs, the HTTP request's if there is one, and its wishes."""
+    """Give every message an id for the logs, its caller, and its wishes for results.
+
+    Id and caller are those of the HTTP request, if any. Sessions of the handshake era run in a
+    task of their own, so nothing is inherited.
+    """
     state = getattr(ctx.request, "state", None)
+    caller = getattr(state, "caller", None)
     with (
         request(getattr(state, "request_id", None) or new_request_id()),
         delivery.asked_by(ctx.request, ctx.params),
     ):
-        return await call_next(ctx)
+        if caller is None:
+            return await call_next(ctx)
+        with acting_as(caller.access.caller, caller.access.scopes):
+            return await call_next(ctx)
 
 
 def serve_stdio(settings: Settings) -> None:

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
+from agent_tools.callers import may
 from agent_tools.errors import NotFound
 from agent_tools.studio import Studio
 
@@ -26,6 +27,7 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
     def image(image_id: str) -> bytes:
         from agent_tools.pictures import encode_png
 
+        _check_may_read()
         try:
             record = studio.gallery.get(image_id)
         except NotFound as error:
@@ -42,6 +44,7 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
         mime_type="application/json",
     )
     def recipe(image_id: str) -> str:
+        _check_may_read()
         try:
             return json.dumps(studio.gallery.get(image_id).recipe, ensure_ascii=False, indent=2)
         except NotFound as error:
@@ -55,7 +58,13 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
         mime_type="application/json",
     )
     def persona(persona_id: str) -> str:
+        _check_may_read()
         try:
             return studio.personas.get(persona_id).model_dump_json(indent=2)
         except NotFound as error:
             raise ResourceNotFoundError(str(error)) from None
+
+
+def _check_may_read() -> None:
+    if not may("read"):
+        raise ResourceError("This needs the scope 'read', which your token does not have.")

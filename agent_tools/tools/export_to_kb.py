@@ -71,6 +71,7 @@ class ExportToKb(Tool):
     Output = ExportToKbOutput
     open_world = True
     shows_pictures = False
+    needs = "export"
 
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Export on a thread, passing progress on; cancellation stops after one picture."""

@@ -12,6 +12,7 @@ from mcp import Client, MCPError
 from mcp.types import PromptReference, ResourceTemplateReference
 from small_tools import ERAS, small_studio
 
+from agent_tools.callers import acting_as
 from agent_tools.personas import Persona
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
@@ -129,3 +130,19 @@ async def test_anything_may_be_typed(typed: str, client: Client) -> None:
     for name in ("colors", "product", "scene", "unknown"):
         assert await completed(client, of_prompt("product_variants"), **{name: typed}) == []
     assert await completed(client, of_prompt("no such prompt"), kind=typed) == []
+
+
+async def test_completion_tells_nobody_about_the_pictures_of_others(tmp_path: Path) -> None:
+    studio = small_studio(Settings(data=tmp_path / "data"))
+    with acting_as("ada", {"read"}):
+        studio.gallery.add([new_picture("teapot", metadata={"product": "secret teapot"})])
+    for caller, scopes in (("mina", {"read"}), ("ada", {"generate"})):
+        with acting_as(caller, scopes):
+            async with Client(build_server(studio)) as client:
+                template = of_template("image://{image_id}")
+                assert await completed(client, template, image_id="") == []
+                prompt = of_prompt("product_variants")
+                assert await completed(client, prompt, product="") == []
+    with acting_as("ada", {"read"}):
+        async with Client(build_server(studio)) as client:
+            assert len(await completed(client, of_template("image://{image_id}"), image_id="")) == 1

@@ -13,6 +13,7 @@ import pytest
 from kb_pictures import add_pictures, new_picture, rewrite
 from PIL import Image
 
+from agent_tools.callers import acting_as
 from agent_tools.errors import InvalidArguments, NotFound
 from agent_tools.finding import Finder
 from agent_tools.gallery import Gallery
@@ -334,3 +335,23 @@ async def test_searches_at_once_agree(studio: Studio) -> None:
     found = await asyncio.gather(*(find(studio, query="teapot", limit=20) for _ in range(8)))
     assert len({tuple(ids(output)) for output, _ in found}) == 1
     assert len(ids(found[0][0])) == 5
+
+
+async def test_a_caller_finds_and_counts_only_their_own_pictures(studio: Studio) -> None:
+    with acting_as("ada", {"read"}):
+        (own,) = add_pictures(studio.gallery, "purple teapot")
+    with acting_as("mina", {"read"}):
+        (other,) = add_pictures(studio.gallery, "purple kettle")
+        output, text = await find(studio, query="purple")
+        assert ids(output) == [other.image_id]
+        assert (output.matched, output.weaker) == (1, 0)
+        assert own.image_id not in text and "teapot" not in text
+        assert ids((await find(studio))[0]) == [other.image_id]
+        with pytest.raises(NotFound):
+            await find(studio, like=own.image_id)
+        with studio.gallery.transaction() as connection:
+            studio.gallery.publish(connection, [own.image_id])
+        # Published: it may be resembled by its id, but searching stays with one's own.
+        assert ids((await find(studio, like=own.image_id))[0]) == [other.image_id]
+        assert own.image_id not in ids((await find(studio, query="purple teapot"))[0])
+    assert len((await find(studio, query="purple"))[0].hits) == 2  # the local user sees all
