@@ -1,4 +1,4 @@
-"""The HTTP server: MCP at /mcp, pictures at /images, collections at /kb, health."""
+"""The HTTP server: MCP at /mcp, the Images API at /v1, pictures, collections, health."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from server.auth import AccessPolicy, error_response
 from server.connections import http_config
 from server.guard import Guard
 from server.images import image_routes
+from server.images_api import images_api_routes
 from server.kb_pages import kb_routes
 from server.logs import configure_logging, current_request_id
 from server.mcp import build_server
@@ -87,6 +88,7 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
         routes=[
             *mcp_app.routes,
             *image_routes(studio),
+            *images_api_routes(studio),
             *kb_routes(studio),
             *_metadata_routes(policy),
             metrics_route(studio, metrics, warm_up),
