@@ -27,6 +27,7 @@ from PIL import Image
 
 from agent_tools.callers import current_caller, sees_all
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound
+from agent_tools.recent import RecentBytes
 
 Kind = Literal["product", "persona", "diagram", "picture", "sheet", "upload", "mask"]
 SCHEMA_VERSION = 2
@@ -34,6 +35,7 @@ REWRITTEN = ("title", "caption", "alt", "use_when")
 _JSON_FIELDS = ("tags", "recipe", "metadata", "notes")
 _SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 UNTITLED_UPLOAD = "An uploaded picture"  # nobody said what it shows
+_RECENT_THUMBNAILS = 8_000_000  # bytes, about 400 of them
 _ORPHAN_AGE_S = 600  # another process may be between rename and commit
 
 
@@ -138,6 +140,7 @@ class Gallery:
                 code="data_directory",
                 hint="Choose another one with --data or AGENT_TOOLS_DATA.",
             ) from error
+        self._recent = RecentBytes(_RECENT_THUMBNAILS)
         self.lock = threading.RLock()
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("PRAGMA journal_mode=WAL")
@@ -347,12 +350,23 @@ class Gallery:
     def thumbnail(self, image_id: str, side: int = 384) -> bytes:
         """Return a WebP copy whose longest side is at most `side` pixels, made once."""
         record = self.get(image_id)
-        path = self.thumbnails / f"{record.sha256[:32]}-{side}.webp"
+        name = _thumbnail_name(record, side)
+        data = self._recent.get(name)
+        if data is None:
+            data = self._read_thumbnail(record, side, self.thumbnails / name)
+            self._recent.keep(name, data)
+        return data
+
+    def recent_thumbnail(self, record: ImageRecord, side: int) -> bytes | None:
+        """Return a thumbnail if it is still in memory; never waits for a disk."""
+        return self._recent.get(_thumbnail_name(record, side))
+
+    def _read_thumbnail(self, record: ImageRecord, side: int, path: Path) -> bytes:
         if path.exists():
             return path.read_bytes()
         from agent_tools.pictures import thumbnail_webp
 
-        data = thumbnail_webp(self.open_image(image_id), side)
+        data = thumbnail_webp(self.open_image(record.image_id), side)
         _write_atomically(path, data, sync=False)
         return data
 
@@ -468,6 +482,10 @@ class Gallery:
         if not self.sees_all() and values["caller"] != current_caller():
             values["recipe"], values["parent_id"] = {}, None  # prompts stay at home
         return ImageRecord(**values)
+
+
+def _thumbnail_name(record: ImageRecord, side: int) -> str:
+    return f"{record.sha256[:32]}-{side}.webp"
 
 
 def _write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:

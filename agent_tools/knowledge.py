@@ -55,6 +55,9 @@ class Knowledge:
 
     Every method may be called from any thread; `export` runs one at a time in a process, and
     several processes may share the data directory.
+
+    Attributes:
+        encoder: computes sentence vectors, loaded with the first sentence; None = by words.
     """
 
     def __init__(
@@ -75,7 +78,8 @@ class Knowledge:
             chosen = encoder or (open_encoder(settings.encoder) if settings.encoder else None)
         except KBError as error:
             raise BadSettings(f"Setting 'encoder': {error.args[0]}", hint=error.hint) from error
-        self._index = SearchIndex(gallery, chosen or find_encoder(), settings.search_min_score)
+        self.encoder = chosen or find_encoder()
+        self._index = SearchIndex(gallery, self.encoder, settings.search_min_score)
         self._targets: dict[str, KBTarget] = {}
         self._review: Review | None = None
         self._records = Records(gallery, settings)

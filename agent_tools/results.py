@@ -58,12 +58,14 @@ class ToolImage:
     Attributes:
         info: what is published about it.
         path: the full picture on this machine (shown only by the command line).
-        thumbnail: WebP bytes, longest side 384 px.
+        thumbnail: WebP bytes, longest side 384 px; of a contact sheet 1024 px.
+        kind: what the gallery says it is, such as "product" or "sheet".
     """
 
     info: ImageInfo
     path: Path
     thumbnail: bytes
+    kind: str = "picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,5 +128,7 @@ def tool_image(record: ImageRecord, gallery: Gallery, links: ImageLinks | None =
     return ToolImage(
         info=image_info(record, links),
         path=record.path,
-        thumbnail=gallery.thumbnail(record.image_id),
+        # A sheet stands for all its pictures, so they must be told apart on it.
+        thumbnail=gallery.thumbnail(record.image_id, 1024 if record.kind == "sheet" else 384),
+        kind=record.kind,
     )

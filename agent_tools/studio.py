@@ -47,6 +47,7 @@ class Studio:
         idempotency: what calls with a key of the caller's gave.
         activity: the calls that run now.
         links: web addresses of pictures.
+        finder: searches the whole gallery.
         calls: how many calls there were, and how they ended.
         budget: what painting costs each caller.
         tools: every tool by name.
@@ -60,6 +61,7 @@ class Studio:
         personas: PersonaStore,
         knowledge: Knowledge,
     ) -> None:
+        from agent_tools.finding import Finder
         from agent_tools.idempotency import Idempotency
         from agent_tools.jobs import Jobs
         from agent_tools.process_mark import ProcessMark
@@ -70,6 +72,7 @@ class Studio:
         self.gallery = gallery
         self.personas = personas
         self.knowledge = knowledge
+        self.finder = Finder(gallery, knowledge.encoder)
         self.repeats = Repeats(gallery)
         self._mark = ProcessMark(gallery.data_dir / "processes")
         self.jobs = Jobs(gallery, self._mark)
@@ -138,7 +141,9 @@ class Studio:
         except ValidationError as error:
             raise explain_arguments(tool, error) from None
         try:
-            key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
+            key = None
+            if self.repeats.may_know(checked):  # no thread for calls that read
+                key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
             if key is not None and not getattr(checked, "fresh", False):
                 found = await asyncio.to_thread(self.repeats.find, self, tool, key)
                 if found is not None:

@@ -10,7 +10,7 @@ from kb_export.record import KBRecord
 
 MAX_USES = 6  # that an agent may add
 MAX_USE = 90  # characters of each
-# Names what `sentences_of` returns; vectors of other sentences are computed anew.
+# Names what `sentences` returns; vectors of other sentences are computed anew.
 SENTENCES = "use, both, uses"
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*[A-Za-z0-9]|[A-Za-z0-9]")
 _WORD = re.compile(r"\w+")
@@ -26,16 +26,21 @@ _STOP_WORDS = frozenset(
 
 
 def sentences_of(record: KBRecord) -> tuple[str, ...]:
-    """Return what is embedded: first the picture's own words, then what else it is good for.
+    """Return what is embedded of a record."""
+    return sentences(record.title, record.caption, record.use_when)
+
+
+def sentences(title: str, caption: str, use_when: str) -> tuple[str, ...]:
+    """Return what is embedded: first a picture's own words, then what else it is good for.
 
     Its own words are two sentences where it has a use: that use, and the same after what it shows.
     Of nine ways to put them together this one found most on the questions that thresholds are
     chosen on. The others are what whoever exported the picture said about it.
     """
-    shows = record.caption
-    if record.title.lower() not in shows.lower():
-        shows = f"{record.title}. {shows}"
-    uses = uses_of(record.use_when)
+    shows = caption
+    if title.lower() not in shows.lower():
+        shows = f"{title}. {shows}"
+    uses = uses_of(use_when)
     if not uses:
         return (shows,)
     return (uses[0], f"{shows} {uses[0]}", *uses[1:])

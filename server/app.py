@@ -207,7 +207,11 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
+        listener = socket.create_server(address[:2], family=family, backlog=128)
+        # asyncio does this only for sockets it made itself. Head and body of an answer are two
+        # writes, and the second would wait 40 ms for the first one's acknowledgment.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise AgentToolsError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}.",

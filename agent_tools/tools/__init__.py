@@ -13,6 +13,7 @@ def all_tools() -> tuple[Tool, ...]:
     from agent_tools.tools.draw_diagram import DrawDiagram
     from agent_tools.tools.edit_image import EditImage
     from agent_tools.tools.export_to_kb import ExportToKb
+    from agent_tools.tools.find_images import FindImages
     from agent_tools.tools.generate_image import GenerateImage
     from agent_tools.tools.get_image import GetImage
     from agent_tools.tools.get_job import GetJob
@@ -27,6 +28,7 @@ def all_tools() -> tuple[Tool, ...]:
         CreatePersonaAvatar(),
         DrawDiagram(),
         GetImage(),
+        FindImages(),
         ExportToKb(),
         SearchKb(),
         GetJob(),

@@ -67,6 +67,8 @@ class Tool(ABC):
     open_world: ClassVar[bool] = False
     # Whether it speaks of jobs: of use only behind doors that answer before a long call is done.
     about_jobs: ClassVar[bool] = False
+    # Whether its results carry pictures, so that doors let a call choose how they travel.
+    shows_pictures: ClassVar[bool] = True
     needs: ClassVar[Scope | None] = None
 
     @property

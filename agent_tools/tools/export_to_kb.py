@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -10,7 +9,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from agent_tools.errors import AgentToolsError
 from agent_tools.results import ToolResult
-from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
+from agent_tools.threads import Report, on_thread
+from agent_tools.tools.base import Arguments, Progress, Tool
 from kb_export.search_text import MAX_USE, MAX_USES, with_uses
 
 if TYPE_CHECKING:
@@ -86,35 +86,21 @@ class ExportToKb(Tool):
     Arguments = ExportToKbArguments
     Output = ExportToKbOutput
     open_world = True
+    shows_pictures = False
     needs = "export"
 
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Export on a thread, passing progress on; cancellation stops after one picture."""
         asked: ExportToKbArguments = arguments
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[ProgressEvent | None] = asyncio.Queue()
         stopped = threading.Event()
 
-        def report(done: int, total: int, what: str) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, ProgressEvent(done, total, what))
+        def export(report: Report) -> ExportReport:
+            for image_id in asked.image_ids or () if asked.uses else ():
+                said = with_uses(studio.gallery.get(image_id).use_when, asked.uses)
+                studio.gallery.rewrite(image_id, use_when=said)
+            return studio.knowledge.export(asked.image_ids, None, report, stopped.is_set)
 
-        def export() -> ExportReport:
-            try:
-                for image_id in asked.image_ids or () if asked.uses else ():
-                    said = with_uses(studio.gallery.get(image_id).use_when, asked.uses)
-                    studio.gallery.rewrite(image_id, use_when=said)
-                return studio.knowledge.export(asked.image_ids, None, report, stopped.is_set)
-            finally:
-                loop.call_soon_threadsafe(events.put_nowait, None)
-
-        work = asyncio.create_task(asyncio.to_thread(export))
-        try:
-            while (event := await events.get()) is not None:
-                await progress(event)
-            outcome = await work
-        except asyncio.CancelledError:
-            stopped.set()
-            raise
+        outcome = await on_thread(export, progress, stopped)
         return _result(asked, outcome)
 
 

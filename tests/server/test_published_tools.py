@@ -15,7 +15,7 @@ from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools import all_tools
 from agent_tools.tools.base import Tool
-from server.content import published_schema
+from server.schemas import arguments_schema
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "generate_image": {"prompt": "a purple teapot on a white background"},
@@ -25,6 +25,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "create_persona_avatar": {"name": "Ada", "description": "a friendly shop assistant"},
     "draw_diagram": {"source": "flowchart LR\n  A --> B"},
     "get_image": {"image_id": "img_000000000000000000000000"},
+    "find_images": {"query": "a red teapot"},
     "export_to_kb": {},
     "search_kb": {"question": "Do you have a red teapot?"},
     "get_job": {"job_id": "job_0123456789abcdef0123456789abcdef01234567"},
@@ -43,7 +44,7 @@ def test_a_model_can_read_the_tool(tool: Tool) -> None:
     assert re.fullmatch(r"[a-z_]{1,40}", tool.name)
     assert "Example" in tool.description
     assert tool.title
-    schema = published_schema(tool.Arguments)
+    schema = arguments_schema(tool.Arguments)
     assert schema["additionalProperties"] is False
     assert all("description" in field for field in schema["properties"].values())
     # Pictures enter by id: models lose large arguments, and paths and URLs are attacks.
@@ -52,7 +53,7 @@ def test_a_model_can_read_the_tool(tool: Tool) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
 def test_reading_tools_are_marked_as_such_and_none_reaches_the_open_web(tool: Tool) -> None:
-    assert tool.read_only == (tool.name in {"get_image", "search_kb", "get_job"})
+    assert tool.read_only == (tool.name in {"get_image", "find_images", "search_kb", "get_job"})
     assert not tool.open_world or tool.name == "export_to_kb"
 
 
