@@ -16,6 +16,7 @@ from agent_tools.threads import on_thread
 from agent_tools.tools.base import Arguments, Progress, Tool
 
 if TYPE_CHECKING:
+    from agent_tools.links import ImageLinks
     from agent_tools.studio import Studio
 
 MAX_VARIANTS = 20
@@ -147,7 +148,7 @@ class FindImages(Tool):
             lambda: tuple(studio.show(found.record) for found in page.found)
         )
         output = FindImagesOutput(
-            hits=[_hit(found, studio.settings.public_url) for found in page.found],
+            hits=[_hit(found, studio.links) for found in page.found],
             matched=page.matched,
             weaker=page.weaker,
             next_cursor=page.next_cursor,
@@ -186,10 +187,10 @@ def _time(name: str, text: str, *, end_of_day: bool = False) -> float:
         ) from None
 
 
-def _hit(found: Found, public_url: str | None) -> FoundImage:
+def _hit(found: Found, links: ImageLinks) -> FoundImage:
     record = found.record
     return FoundImage(
-        image=image_info(record, public_url),
+        image=image_info(record, links),
         title=record.title,
         kind=record.kind,
         tool=record.tool,
