@@ -17,7 +17,8 @@ from agent_tools.color import (
 )
 from agent_tools.color_names import PLAIN_COLORS, PLAIN_SYNONYMS
 from agent_tools.errors import Refused
-from agent_tools.recolor import GOOD_DELTA_E, color_difference, recolor
+from agent_tools.recolor import color_difference, recolor
+from agent_tools.recolor_checks import GOOD_DELTA_E
 from agent_tools.results import Measurements
 from agent_tools.segmentation import segment
 from engine.starter.captions import complete, parse, product_caption
@@ -80,7 +81,7 @@ def plain_color(color: NamedColor) -> str:
     table = np.array([[(v >> 16) & 255, (v >> 8) & 255, v & 255] for v in PLAIN_COLORS.values()])
     distances = delta_e_2000(
         lab_from_linear(linear_from_srgb(table.astype(np.uint8))),
-        lab_from_linear(linear_from_srgb(np.array(color.rgb, np.uint8))),
+        lab_from_linear(linear_from_srgb(color.bytes)),
     )
     return names[int(np.argmin(distances))]
 

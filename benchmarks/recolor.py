@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb, parse_color
-from agent_tools.recolor import color_difference, outside_max_change, recolor
+from agent_tools.recolor import color_difference, recolor
+from agent_tools.recolor_checks import outside_max_change
 from benchmarks.rendered_truth import Rendered, mug, recolored_by_hsv, tee
 
 SCENES: tuple[tuple[Callable[..., Rendered], str], ...] = ((mug, "#B3201C"), (tee, "#2E5FA8"))

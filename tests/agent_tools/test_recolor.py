@@ -16,7 +16,8 @@ from agent_tools.color import (
     parse_color,
 )
 from agent_tools.errors import InvalidArguments
-from agent_tools.recolor import METHODS, color_difference, outside_max_change, recolor
+from agent_tools.recolor import METHODS, color_difference, recolor
+from agent_tools.recolor_checks import outside_max_change
 from benchmarks.rendered_truth import Rendered, mug, recolored_by_hsv, tee
 
 TARGETS = ("#008080", "#DC143C", "#1F2A5A", "#D9A521", "#F2EEE6", "#36383D")
