@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord, NewImage
     from agent_tools.knowledge import Knowledge
     from agent_tools.personas import PersonaStore
+    from agent_tools.segmenters import Segmenter
     from agent_tools.settings import Settings
     from engine.engine import Engine, LocalEngine
 
@@ -56,6 +57,7 @@ class Studio:
         self.personas = personas
         self.knowledge = knowledge
         self.repeats = Repeats(gallery)
+        self._segmenter: Segmenter | None = None
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
 
     @classmethod
@@ -68,6 +70,24 @@ class Studio:
         gallery = Gallery(settings.data)
         engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
+
+    @property
+    def segmenter(self) -> Segmenter | None:
+        """The segmentation model of the settings, not loaded yet; None if none is set.
+
+        Raises:
+            AgentToolsError: if there is no such model, or its license was not accepted.
+        """
+        settings = self.settings
+        if self._segmenter is None and settings.segmenter is not None:
+            from agent_tools.segmenters import open_segmenter
+
+            self._segmenter = open_segmenter(
+                settings.segmenter,
+                device=settings.device,
+                accept_license=settings.accept_license,
+            )
+        return self._segmenter
 
     async def warm_up(self) -> None:
         """Load the engine's model so that the first call does not wait for it."""
