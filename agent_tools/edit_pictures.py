@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 from agent_tools.errors import InvalidArguments
@@ -101,7 +102,7 @@ def kept_change(pictures: EditPictures, painted: Image.Image) -> int | None:
     """Measure what changed of the source's bytes that had to stay; None if all could change."""
     source, mask, margins = pictures.source, pictures.mask, pictures.margins
     if margins is None:
-        if mask is None or mask.getextrema()[0] > 0:
+        if mask is None or (np.asarray(mask) > 0).all():
             return None
         return outside_max_change(source, painted, mask)
     corner = (margins.left, margins.top)

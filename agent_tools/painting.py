@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
-from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
+from agent_tools.provenance import marked_file, recipe_sha256, xmp_packet
 from agent_tools.tools.base import Progress, ProgressEvent
 from engine.request import Queued, StepEvent
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from agent_tools.gallery import ImageRecord, Kind
-    from agent_tools.provenance import SourceType
+    from agent_tools.provenance import FileFormat, SourceType
     from agent_tools.results import ToolImage
     from agent_tools.studio import Studio
     from agent_tools.wording import Wording
@@ -140,6 +140,7 @@ def new_image(
     group: str | None = None,
     metadata: Mapping[str, str | int | float | bool] | None = None,
     notes: Sequence[str] = (),
+    file_format: FileFormat = "png",
 ) -> NewImage:
     """Make a painted picture ready for the gallery: marked PNG, words, full recipe.
 
@@ -157,6 +158,7 @@ def new_image(
         group: pictures of one call share it.
         metadata: flat facts for knowledge bases.
         notes: what to know about this picture.
+        file_format: how it is encoded.
 
     Returns:
         The same bytes for the same pixels, words and recipe: time spent is in the recipe but not
@@ -194,6 +196,7 @@ def new_image(
             "timings_s": {k: round(v, 3) for k, v in result.timings_s.items()},
             "shared_forwards": result.shared_forwards,
         },
+        file_format=file_format,
     )
 
 
@@ -210,6 +213,7 @@ def marked_image(
     metadata: Mapping[str, str | int | float | bool] | None = None,
     notes: Sequence[str] = (),
     measured: Mapping[str, Any] | None = None,
+    file_format: FileFormat = "png",
 ) -> NewImage:
     """Encode a picture with its mark and describe it for the gallery.
 
@@ -217,6 +221,7 @@ def marked_image(
         image: the picture.
         recipe: everything needed to make it again; "tool" and "model" among it.
         measured: facts about this run, kept with the recipe but outside its hash.
+        file_format: how it is encoded.
         words, kind, source_type, inputs, seed, group, metadata, notes: as in `new_image`.
     """
     packet = xmp_packet(
@@ -227,8 +232,8 @@ def marked_image(
         recipe_hash=recipe_sha256(recipe),
     )
     return NewImage(
-        data=marked_png(image, packet),
-        media_type="image/png",
+        data=marked_file(image, packet, file_format),
+        media_type=f"image/{file_format}",
         width=image.width,
         height=image.height,
         model=recipe["model"],

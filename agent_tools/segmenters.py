@@ -200,7 +200,7 @@ class CutOutNetwork:
                 f"The network {self.name} returns no single map.", "Use a cut-out network."
             )
         if values.min() < 0 or values.max() > 1:  # exported before its last sigmoid
-            values = 1 / (1 + np.exp(-values))
+            values = np.asarray(1 / (1 + np.exp(-values)), np.float32)
         score = float(np.abs(values - 0.5).mean() * 2)
         small = Image.fromarray(np.round(values * 255).astype(np.uint8))
         full = np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))

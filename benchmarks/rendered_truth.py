@@ -1,7 +1,7 @@
 """Rendered products whose true recolored picture is known: render again with another albedo.
 
 All are dichromatic scenes in linear light (S. A. Shafer, "Using color to separate reflection
-components", 1985): body color times shading, plus white gloss on mug and sneaker, with sensor noise.
+components", 1985): body color times shading, plus white gloss on mug and sneaker, with noise.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def tee(color: str, size: int = 512, *, ground: str = "#F6F6F6") -> Rendered:
     return _finish(linear, product, print_mask, side // _OVERSAMPLE)
 
 
-def sneaker(color: str, size: int = 512, *, sole: str = "#E8B23A", ground: str = "#DDE1E4") -> Rendered:
+def sneaker(
+    color: str, size: int = 512, *, sole: str = "#E8B23A", ground: str = "#DDE1E4"
+) -> Rendered:
     """Render a sneaker from the side: upper and sole in two colors, white laces, a soft gloss.
 
     `print_mask` is the sole.
