@@ -15,7 +15,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from agent_tools.color import NamedColor, linear_from_srgb, oklab_from_linear
-from agent_tools.mask_shapes import Flags, Floats, grow, overlap, part_at, spread, without_pinholes
+from agent_tools.mask_shapes import (
+    Flags,
+    Floats,
+    enclosed,
+    grow,
+    overlap,
+    part_at,
+    spread,
+    without_pinholes,
+)
 
 Box = tuple[int, int, int, int]
 Point = tuple[int, int]
@@ -27,6 +36,8 @@ _FIRST_STEP, _STEP = 0.03, 0.05  # neighbors further apart than this in Oklab ar
 _STRICTER, _LOOSER = 0.75, 1.3
 _OPENING = 2  # bridges narrower than twice this, pixels, lead to something else
 _PINHOLE = 3
+_GLOSS_HUE, _GLOSS_CHROMA = float(np.radians(15)), 0.03
+_GLOSS_SHARE = 0.2  # more of it, open to one side, is another thing of that hue
 MIN_AREA, MAX_AREA = 0.003, 0.85
 # Nothing joins what a color selects, so there a doubt weighs more.
 MIN_STABILITY, MIN_COLOR_STABILITY = 0.88, 0.9
@@ -112,10 +123,22 @@ def select_color(
             members = _joined(lab, members, at, _STEP * factor)
         return _opened(members, at)
 
+    def with_gloss(members: Flags) -> Flags:
+        """Add light spots of the same hue, the lamp in its gloss: enclosed ones, or small ones."""
+        turned, _ = _differences(lab, surface)
+        tinted = np.hypot(lab[..., 1], lab[..., 2]) > _GLOSS_CHROMA
+        light = (lab[..., 0] >= surface[0]) & (turned < _GLOSS_HUE) & tinted & allowed
+        inside: Flags = members | (light & enclosed(members))
+        either = inside | light
+        beside = spread(inside, either[:, 1:] & either[:, :-1], either[1:] & either[:-1])
+        small = beside.sum() - inside.sum() <= _GLOSS_SHARE * members.sum()
+        return beside if small else inside
+
     middle, *others = (chosen(factor) for factor in (1.0, _STRICTER, _LOOSER))
     stability = min(overlap(middle, other) for other in others)
     area = float(middle.sum() / max(1, allowed.sum()))
-    mask = _soft_mask(without_pinholes(middle, _PINHOLE) & allowed, image.size)
+    whole = with_gloss(middle) if np.hypot(surface[1], surface[2]) > _CHROMATIC else middle
+    mask = _soft_mask(without_pinholes(whole, _PINHOLE) & allowed, image.size)
     least = MIN_STABILITY if at is not None else MIN_COLOR_STABILITY
     return Selection(mask, area, stability, _doubt(area, stability, least))
 

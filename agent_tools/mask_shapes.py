@@ -59,14 +59,20 @@ def part_at(flags: Flags, row: int, column: int) -> Flags:
     return spread(seed, flags[:, 1:] & flags[:, :-1], flags[1:] & flags[:-1])
 
 
+def enclosed(flags: Flags) -> Flags:
+    """Return the holes: what no path from the picture's border reaches without crossing `flags`."""
+    free = ~flags
+    outside = np.zeros_like(flags)
+    outside[[0, -1]], outside[:, [0, -1]] = free[[0, -1]], free[:, [0, -1]]
+    reached = spread(outside, free[:, 1:] & free[:, :-1], free[1:] & free[:-1])
+    holes: Flags = free & ~reached
+    return holes
+
+
 def without_pinholes(flags: Flags, radius: int) -> Flags:
     """Fill enclosed holes narrower than twice `radius` pixels."""
     closed = ~grow(~grow(flags, radius), radius)
-    outside = np.zeros_like(flags)
-    outside[[0, -1]], outside[:, [0, -1]] = ~flags[[0, -1]], ~flags[:, [0, -1]]
-    free = ~flags
-    reached = spread(outside, free[:, 1:] & free[:, :-1], free[1:] & free[:-1])
-    filled: Flags = flags | (closed & ~reached)
+    filled: Flags = flags | (closed & enclosed(flags))
     return filled
 
 

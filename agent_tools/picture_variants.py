@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageChops
 
 from agent_tools.appearance import STARTER
-from agent_tools.instruction import backdrop
+from agent_tools.backgrounds import on_color, starter_backdrop
 from agent_tools.painting import (
     RECIPE_VERSION,
     Input,
@@ -54,6 +54,12 @@ if TYPE_CHECKING:
     from engine.request import ImageResult
 
 EXACT_MODEL = "exact-recolor"
+STARTER_SCENE_NOTE = (
+    "The starter model cannot paint scenes: the background is plain {color} instead. Set another "
+    "model for more."
+)
+# Of the noise schedule: enough for another surface, not enough for another shape.
+_REPAINT_STRENGTH = 0.6
 JPEG_NOTE = (
     "JPEG changes bytes everywhere: what holds bit for bit before it is written (no change outside "
     "the product) ends there. PNG and WebP keep it."
@@ -168,7 +174,9 @@ class _Maker:
         together = await asyncio.to_thread(_union, self._masks)
         words = words_for(self._what, replace(wish, scene=""), self._studio.engine.model)
         work.notes += words.warnings
-        await self._paint(work, words.prompt, _hard(together), seed, label, share)
+        await self._paint(
+            work, words.prompt, _hard(together), seed, label, share, strength=_REPAINT_STRENGTH
+        )
         if len(self._masks) == len(wish.colors):
             for mask, (_, color) in zip(self._masks, wish.colors, strict=True):
                 variant = await asyncio.to_thread(from_painting, work.image, mask, color, sure=True)
@@ -183,10 +191,16 @@ class _Maker:
         """Paint all but the product; its own bytes come back untouched."""
         together = await asyncio.to_thread(_union, self._masks)
         ground = together.point([255] * 128 + [0] * 128)
-        prompt = f"{wish.color_names} {self._what}, {wish.scene}".strip()
         if self._studio.engine.model == STARTER:
-            prompt = backdrop(wish.scene)  # it knows whole products only and would paint a second
-            work.notes.append("The starter model paints plain backdrops, nothing else.")
+            # It knows whole products only and would paint a second one.
+            color = starter_backdrop(wish.scene)
+            before, warnings = flatten(work.image)
+            work.image = await asyncio.to_thread(on_color, work.image, together, color)
+            work.outside = outside_max_change(before, work.image, _not_white(together))
+            work.notes += [*warnings, STARTER_SCENE_NOTE.format(color=color.label)]
+            work.changed = _not_white(together)
+            return
+        prompt = f"{wish.color_names} {self._what}, {wish.scene}".strip()
         await self._paint(work, prompt, ground, seed, label, share)
 
     async def _paint(
@@ -197,12 +211,13 @@ class _Maker:
         seed: int,
         label: str,
         share: tuple[float, float],
+        strength: float | None = None,
     ) -> None:
         before, warnings = flatten(work.image)
         request = ImageRequest(
             prompt=prompt,
             seeds=(seed,),
-            params=SamplingParams(num_inference_steps=self._how.steps),
+            params=SamplingParams(num_inference_steps=self._how.steps, strength=strength),
             image=before,
             mask=mask,
         )
@@ -239,6 +254,10 @@ async def vary_picture(
     group = source.group or group_of_product({"image": source.sha256})
     maker = _Maker(studio, source, image, masks, how, progress)
     paints = how.paint_colors or any(wish.paints for wish in wishes)
+    if studio.engine.model == STARTER:
+        for wish in wishes:
+            if wish.scene:
+                starter_backdrop(wish.scene)  # what it cannot do is said before anything is made
     seeds = seeds_from(seed, count) if paints else (0,)
     made = []
     jobs = [
@@ -352,3 +371,8 @@ def _union(masks: Sequence[Image.Image]) -> Image.Image:
 
 def _hard(mask: Image.Image) -> Image.Image:
     return mask.point([0] * 128 + [255] * 128)
+
+
+def _not_white(mask: Image.Image) -> Image.Image:
+    """Return white wherever the product does not cover the whole pixel."""
+    return mask.point([255] * 255 + [0])

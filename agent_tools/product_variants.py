@@ -106,7 +106,8 @@ async def paint_variants(
             variant = Variant(image, None)
             if wish.color is not None:
                 variant = await asyncio.to_thread(from_painting, image, mask, wish.color)
-            reference = first.setdefault(seed_used, (image, own))
+            reference = first.get(seed_used)
+            first.setdefault(seed_used, (image, own))
             new = await asyncio.to_thread(
                 new_image,
                 variant.image,
@@ -135,8 +136,10 @@ async def paint_variants(
                     new,
                     () if variant.measurements is None else (variant.measurements,),
                     variant.notes,
-                    await asyncio.to_thread(structure_likeness, reference[0], image),
-                    outline_overlap(reference[1], own),
+                    None
+                    if reference is None
+                    else await asyncio.to_thread(structure_likeness, reference[0], image),
+                    None if reference is None else outline_overlap(reference[1], own),
                 )
             )
     return Batch(
