@@ -6,7 +6,7 @@ components", 1985): body color times shading, plus white gloss on mug and sneake
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
@@ -24,11 +24,13 @@ class Rendered:
         image: RGB.
         mask: mode "L", white = product.
         print_mask: mode "L", white = the part in another color; black where there is none.
+        two_colors: whether that part is the product's own second color, not a print on it.
     """
 
     image: Image.Image
     mask: Image.Image
     print_mask: Image.Image
+    two_colors: bool = False
 
     @property
     def body_mask(self) -> Image.Image:
@@ -127,7 +129,7 @@ def sneaker(
     body = np.where(base[..., None], albedo(sole), albedo(color))
     body = np.where(laces[..., None], 0.80, body)
     linear = np.where(product[..., None], body * shading[..., None] + gloss[..., None], background)
-    return _finish(linear, product, base, side // _OVERSAMPLE)
+    return replace(_finish(linear, product, base, side // _OVERSAMPLE), two_colors=True)
 
 
 def recolored_by_hsv(image: Image.Image, mask: Image.Image, color: str) -> Image.Image:

@@ -24,6 +24,7 @@ TARGETS = [
     "bench",
     "bench-engine",
     "bench-kb",
+    "bench-recolor",
     "starter",
     "clean",
     "help",
