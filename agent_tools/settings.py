@@ -135,6 +135,9 @@ class Settings(BaseModel):
     links: Literal["resource", "https", "text"] = Field(
         default="resource", description="Form of links; https needs public_url."
     )
+    apps: bool = Field(
+        default=True, description="Offer the gallery inside the chat (MCP Apps) to hosts."
+    )
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
     token: SecretStr | None = Field(default=None, description="Bearer token of the HTTP server.")
     kb: str | None = Field(

@@ -26,6 +26,12 @@ from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
 from server import content
+from server.apps.gallery import (
+    add_thumbnails,
+    announce_in_handshake,
+    gallery_app,
+    tool_meta,
+)
 from server.logs import configure_logging, current_request_id, new_request_id, request
 from server.shutdown import close_within, leave_now
 from server.warm_up import WarmUp
@@ -54,15 +60,16 @@ class ToolServer(MCPServer[Any]):
     def __init__(self, studio: Studio, on_listed: Callable[[], None] | None = None) -> None:
         self._studio = studio
         self._on_listed = on_listed
-        structured = studio.settings.structured
-        self._published = [_published(tool, structured) for tool in studio.tools.values()]
+        settings = studio.settings
+        self._published = [_published(tool, settings) for tool in studio.tools.values()]
         super().__init__(
             "agent-tools",
             title="Agent Tools",
             description="Picture tools for LLM agents.",
             instructions=INSTRUCTIONS,
             version=agent_tools.__version__,
-            middleware=[_with_request_id],
+            middleware=[_with_request_id, *([announce_in_handshake] if settings.apps else [])],
+            extensions=[gallery_app()] if settings.apps else [],
         )
 
     async def list_tools(self) -> list[PublishedTool]:
@@ -128,6 +135,8 @@ def build_server(studio: Studio, on_listed: Callable[[], None] | None = None) ->
         )
     server = ToolServer(studio, on_listed)
     _add_resources(server, studio)
+    if studio.settings.apps:
+        add_thumbnails(server, studio)
     return server
 
 
@@ -178,13 +187,15 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
             raise ResourceNotFoundError(str(error)) from None
 
 
-def _published(tool: Tool, structured: bool) -> PublishedTool:
+def _published(tool: Tool, settings: Settings) -> PublishedTool:
     return PublishedTool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
         input_schema=content.published_schema(tool.Arguments),
-        output_schema=content.published_schema(tool.Output, output=True) if structured else None,
+        output_schema=content.published_schema(tool.Output, output=True)
+        if settings.structured
+        else None,
         annotations=ToolAnnotations(
             title=tool.title,
             read_only_hint=tool.read_only,
@@ -192,6 +203,7 @@ def _published(tool: Tool, structured: bool) -> PublishedTool:
             idempotent_hint=tool.idempotent,
             open_world_hint=tool.open_world,
         ),
+        _meta=tool_meta(tool.name) if settings.apps else None,
     )
 
 
