@@ -13,6 +13,7 @@ from agent_tools.errors import InvalidArguments
 if TYPE_CHECKING:
     from agent_tools.color import NamedColor
 
+_PURE = {"white": "#FFFFFF", "black": "#000000"}
 _SUFFIXES = (" background", " backdrop")
 
 
@@ -73,6 +74,7 @@ def plain_color(text: str) -> NamedColor | None:
     for start in ("on ", "a ", "plain "):
         words = words.removeprefix(start)
     try:
-        return parse_color(words)
+        # A product is "white" like porcelain; what is behind it, like paper.
+        return parse_color(_PURE.get(words, words))
     except InvalidArguments:
         return None

@@ -35,7 +35,7 @@ _CHROMATIC = 0.04  # Oklab chroma above which a color has a hue to select by
 _FIRST_STEP, _STEP = 0.03, 0.05  # neighbors further apart than this in Oklab are an edge
 _STRICTER, _LOOSER = 0.75, 1.3
 _OPENING = 2  # bridges narrower than twice this, pixels, lead to something else
-_PINHOLE = 3
+_PINHOLE, _RIM = 3, 6
 _GLOSS_HUE, _GLOSS_CHROMA = float(np.radians(15)), 0.03
 _GLOSS_SHARE = 0.2  # more of it, open to one side, is another thing of that hue
 MIN_AREA, MAX_AREA = 0.003, 0.85
@@ -137,7 +137,9 @@ def select_color(
     middle, *others = (chosen(factor) for factor in (1.0, _STRICTER, _LOOSER))
     stability = min(overlap(middle, other) for other in others)
     area = float(middle.sum() / max(1, allowed.sum()))
-    whole = with_gloss(middle) if np.hypot(surface[1], surface[2]) > _CHROMATIC else middle
+    # A rim of the surface in another light: close beside it a looser match is enough.
+    near = middle | (others[1] & grow(middle, _RIM))
+    whole = with_gloss(near) if np.hypot(surface[1], surface[2]) > _CHROMATIC else near
     mask = _soft_mask(without_pinholes(whole, _PINHOLE) & allowed, image.size)
     least = MIN_STABILITY if at is not None else MIN_COLOR_STABILITY
     return Selection(mask, area, stability, _doubt(area, stability, least))

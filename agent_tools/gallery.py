@@ -219,10 +219,12 @@ class Gallery:
         kind: str | None = None,
         before: float | None = None,
         group: str | None = None,
+        parent: str | None = None,
     ) -> list[ImageRecord]:
         """Return the newest records first, filtered by what is given."""
         clauses, values = ["1"], []  # type: list[str], list[Any]
-        for column, value in (("tool", tool), ("kind", kind), ("group_id", group)):
+        filters = (("tool", tool), ("kind", kind), ("group_id", group), ("parent_id", parent))
+        for column, value in filters:
             if value is not None:
                 clauses.append(f"{column} = ?")
                 values.append(value)
@@ -282,6 +284,7 @@ class Gallery:
                 "recipe TEXT, metadata TEXT, notes TEXT, created_at REAL)"
             )
             connection.execute("CREATE INDEX IF NOT EXISTS images_by_time ON images(created_at)")
+            connection.execute("CREATE INDEX IF NOT EXISTS images_by_parent ON images(parent_id)")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT)"
             )

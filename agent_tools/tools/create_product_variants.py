@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent_tools.errors import InvalidArguments
 from agent_tools.painting import keep_and_show, warning_lines
-from agent_tools.picture_variants import How, vary_picture
+from agent_tools.picture_maker import How
+from agent_tools.picture_variants import vary_picture
 from agent_tools.policy import check_prompt
 from agent_tools.product_variants import paint_variants
 from agent_tools.results import ToolImage, ToolResult

@@ -194,6 +194,10 @@ async def test_a_variant_knows_its_photo_and_its_mark_says_how_it_was_made(
     record = studio.gallery.get(result.images[0].info.image_id)
     assert record.parent_id == photo["image_id"]
     assert record.metadata["color_hex"] == "#9CAF88"
+    looked = await studio.call("get_image", {"image_id": record.image_id})
+    assert looked.data.variants_of == photo["image_id"]
+    source = await studio.call("get_image", {"image_id": photo["image_id"]})
+    assert source.data.variants == [record.image_id] and record.image_id in source.text
     assert "gray-green" in record.use_when
     xmp = read_xmp(studio.gallery.read_bytes(record.image_id))
     assert "algorithmicallyEnhanced" in xmp and "trainedAlgorithmicMedia" not in xmp
