@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-fast test-s3 test-long check bench bench-engine bench-kb bench-recolor starter clean
+.PHONY: FORCE help install demo test test-fast test-s3 test-long test-openai check bench bench-engine bench-kb bench-recolor starter clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test-s3: $(TEST_STAMP) ## S3 tests on a real Ceph gateway (downloads 70 MB of De
 
 test-long: $(TEST_STAMP) ## The tests that take minutes each
 	$(BIN)/python -m pytest -m long
+
+test-openai: $(TEST_STAMP) ## The Images API through OpenAI's own client, and as our own remote engine
+	$(BIN)/python -m pytest tests/images_api
 
 check: $(TEST_STAMP) ## Lint, types, import directions
 	$(BIN)/ruff check .

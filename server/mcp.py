@@ -16,12 +16,13 @@ from typing import Any
 
 from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import CallToolResult, Resource, ToolAnnotations
 from mcp.types import Tool as PublishedTool
 
 import agent_tools
-from agent_tools.errors import AgentToolsError, BadSettings, NotFound
+from agent_tools.callers import acting_as, may
+from agent_tools.errors import AgentToolsError, BadSettings, NotFound, Overloaded
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
@@ -85,6 +86,7 @@ class ToolServer(MCPServer[Any]):
         started = time.monotonic()
         outcome = "ok"
         try:
+            _check_rate(context)
             result = await self._studio.call(name, arguments, _progress_to(context))
             return content.success(result, self._studio.settings)
         except AgentToolsError as error:
@@ -105,6 +107,8 @@ class ToolServer(MCPServer[Any]):
 
     async def list_resources(self) -> list[Resource]:
         """Return the newest pictures, so that people can attach one to a conversation."""
+        if not may("read"):
+            return []
         return [
             Resource(
                 uri=f"image://{record.image_id}",
@@ -152,6 +156,7 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
     def image(image_id: str) -> bytes:
         from agent_tools.pictures import encode_png
 
+        _check_may_read()
         try:
             record = studio.gallery.get(image_id)
         except NotFound as error:
@@ -168,6 +173,7 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
         mime_type="application/json",
     )
     def recipe(image_id: str) -> str:
+        _check_may_read()
         try:
             return json.dumps(studio.gallery.get(image_id).recipe, ensure_ascii=False, indent=2)
         except NotFound as error:
@@ -181,6 +187,7 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
         mime_type="application/json",
     )
     def persona(persona_id: str) -> str:
+        _check_may_read()
         try:
             return studio.personas.get(persona_id).model_dump_json(indent=2)
         except NotFound as error:
@@ -228,14 +235,38 @@ def _internal_error() -> AgentToolsError:
     )
 
 
+def _check_rate(context: Context[Any, Any] | None) -> None:
+    """Tell a caller who is too fast when to come back, in a result that a model can read."""
+    asked_by = None if context is None else context.request_context.request
+    caller = getattr(getattr(asked_by, "state", None), "caller", None)
+    if caller is not None and caller.retry_after_s is not None:
+        raise Overloaded(
+            "You call too often.",
+            code="too_many_requests",
+            data={"retry_after_s": max(1.0, round(caller.retry_after_s, 1))},
+        )
+
+
+def _check_may_read() -> None:
+    if not may("read"):
+        raise ResourceError("This needs the scope 'read', which your token does not have.")
+
+
 async def _with_request_id(
     ctx: ServerRequestContext[Any, Any],
     call_next: Callable[[ServerRequestContext[Any, Any]], Awaitable[HandlerResult]],
 ) -> HandlerResult:
-    """Give every message an id for the logs: the HTTP request's, if it came by HTTP."""
+    """Give every message an id for the logs and its caller: those of the HTTP request, if any.
+
+    Sessions of the handshake era run in a task of their own, so neither is inherited.
+    """
     state = getattr(ctx.request, "state", None)
+    caller = getattr(state, "caller", None)
     with request(getattr(state, "request_id", None) or new_request_id()):
-        return await call_next(ctx)
+        if caller is None:
+            return await call_next(ctx)
+        with acting_as(caller.access.caller, caller.access.scopes):
+            return await call_next(ctx)
 
 
 def serve_stdio(settings: Settings) -> None:

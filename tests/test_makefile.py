@@ -20,6 +20,7 @@ TARGETS = [
     "test-fast",
     "test-s3",
     "test-long",
+    "test-openai",
     "check",
     "bench",
     "bench-engine",
