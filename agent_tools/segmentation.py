@@ -220,7 +220,7 @@ def _clean(product: Flags) -> Flags:
     """Remove specks and hairs, then close pinholes, and keep the parts that belong together."""
     opened = grow(~grow(~product, 1), 1)
     closed = ~grow(~grow(opened, 2), 2)
-    if not closed.any():
+    if not closed.any() or closed.all():  # nothing to choose from; erosion would never end
         return closed
     seed_row, seed_column = _thickest(closed)
     seed = np.zeros_like(closed)

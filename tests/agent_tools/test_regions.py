@@ -159,7 +159,7 @@ def test_nothing_transparent_is_selected() -> None:
     assert not (np.asarray(found.mask)[:149] > 0).any()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 400), (17, 16)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 400), (16, 17), (17, 16), (40, 30)])
 def test_tiny_pictures_are_no_crash(size: tuple[int, int]) -> None:
     image = Image.effect_noise(size, 80).convert("RGB")
     selection = select_color(image, point=(0, 0))
