@@ -295,13 +295,15 @@ class Gallery:
         kind: str | None = None,
         before: float | None = None,
         group: str | None = None,
+        parent: str | None = None,
     ) -> list[ImageRecord]:
         """Return the caller's newest records first, filtered by what is given."""
         clauses, values = ["1"], []  # type: list[str], list[Any]
         if not self.sees_all():
             clauses.append("caller = ?")
             values.append(current_caller())
-        for column, value in (("tool", tool), ("kind", kind), ("group_id", group)):
+        filters = (("tool", tool), ("kind", kind), ("group_id", group), ("parent_id", parent))
+        for column, value in filters:
             if value is not None:
                 clauses.append(f"{column} = ?")
                 values.append(value)
@@ -400,6 +402,7 @@ class Gallery:
                 )
                 connection.execute("ALTER TABLE personas ADD COLUMN caller TEXT")
             connection.execute("CREATE INDEX IF NOT EXISTS images_by_time ON images(created_at)")
+            connection.execute("CREATE INDEX IF NOT EXISTS images_by_parent ON images(parent_id)")
             connection.execute("CREATE INDEX IF NOT EXISTS images_by_hash ON images(sha256)")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT, "
