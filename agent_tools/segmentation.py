@@ -138,10 +138,10 @@ def _automatic(image: Image.Image) -> Segmentation:
     linear = linear_from_srgb(np.asarray(small))
     oklab = np.asarray(oklab_from_linear(linear), np.float32)
     product, *others = (
-        _clean(~_background(oklab, _STEP_TOLERANCE * factor))
+        clean(~_background(oklab, _STEP_TOLERANCE * factor))
         for factor in (1.0, _STRICTER, _LOOSER)
     )
-    stability = min(_overlap(product, other) for other in others)
+    stability = min(overlap(product, other) for other in others)
     area = float(product.mean())
     border = np.concatenate([product[0], product[-1], product[:, 0], product[:, -1]])
     touched = float(border.mean())
@@ -179,7 +179,7 @@ def _refusal(image: Image.Image, why: str, facts: dict[str, Any]) -> Refused:
     )
 
 
-def _overlap(one: Flags, other: Flags) -> float:
+def overlap(one: Flags, other: Flags) -> float:
     """Return intersection over union."""
     union = int((one | other).sum())
     return int((one & other).sum()) / union if union else 0.0
@@ -198,13 +198,13 @@ def _background(oklab: Floats, tolerance: float) -> Flags:
     reached = np.zeros(distance.shape, bool)
     reached[[0, -1]] = open_pixels[[0, -1]]
     reached[:, [0, -1]] = open_pixels[:, [0, -1]]
-    reached = _spread(reached, horizontal, vertical)
+    reached = spread(reached, horizontal, vertical)
     # A cup's handle encloses background that no path from the border reaches.
     background: Flags = reached | (distance < _HOLE_TOLERANCE)
     return background
 
 
-def _spread(reached: Flags, horizontal: Flags, vertical: Flags) -> Flags:
+def spread(reached: Flags, horizontal: Flags, vertical: Flags) -> Flags:
     """Grow `reached` along open links until nothing changes, by sweeps in four directions."""
     columns, rows = reached.T.copy(), reached
     across = np.ascontiguousarray(horizontal.T)
@@ -224,7 +224,7 @@ def _spread(reached: Flags, horizontal: Flags, vertical: Flags) -> Flags:
     return rows
 
 
-def _clean(product: Flags) -> Flags:
+def clean(product: Flags) -> Flags:
     """Remove specks and hairs, then close pinholes, and keep the parts that belong together."""
     opened = _grow(~_grow(~product, 1), 1)
     closed = ~_grow(~_grow(opened, 2), 2)
@@ -235,7 +235,7 @@ def _clean(product: Flags) -> Flags:
     seed[seed_row, seed_column] = True
     near = _grow(closed, 3)
     links_across, links_down = near[:, 1:] & near[:, :-1], near[1:] & near[:-1]
-    return closed & _spread(seed, links_across, links_down)
+    return closed & spread(seed, links_across, links_down)
 
 
 def _thickest(flags: Flags) -> tuple[int, int]:
