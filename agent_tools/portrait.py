@@ -53,7 +53,7 @@ def outline(image: Image.Image) -> Outline:
     Raises:
         Refused: with code "no_outline" if background and figure run into each other.
     """
-    if image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255:
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
         return Outline(image.getchannel("A"), "alpha")
     scale = min(1.0, _WORK_SIDE / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -84,11 +84,10 @@ def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
     inside = mask.filter(ImageFilter.MinFilter(2 * side + 1)).point([0] * 250 + [1] * 6)
     kept = np.asarray(inside, np.float32)[..., None]
     spread_colors, weight = rgb * kept, kept
-    for radius in (side, 2 * side, 4 * side):
-        blurred = _blurred(rgb * kept, radius)
-        amount = _blurred(kept, radius)
-        spread_colors = np.where(weight > 0.02, spread_colors, blurred)
-        weight = np.where(weight > 0.02, weight, amount)
+    for radius in (side, 4 * side):
+        near = weight > 0.02
+        spread_colors = np.where(near, spread_colors, _blurred(rgb * kept, radius))
+        weight = np.where(near, weight, _blurred(kept, radius))
     colors = np.where(kept > 0, rgb, spread_colors / np.maximum(weight, 1e-3))
     colors = np.where((np.asarray(mask) > 0)[..., None], colors, 0)  # nothing hides behind alpha 0
     pixels = np.dstack([colors.round().clip(0, 255), np.asarray(mask)]).astype(np.uint8)
@@ -99,12 +98,10 @@ def palette(image: Image.Image, colors: int = 5) -> tuple[str, ...]:
     """Return the colors that a portrait is made of, as #rrggbb, the most frequent first."""
     small = image.convert("RGB").resize((96, 96), Image.Resampling.BOX)
     reduced = small.quantize(colors, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    table = reduced.getpalette() or []
-    counted = sorted(reduced.getcolors() or [], reverse=True)
-    return tuple(
-        "#" + "".join(f"{value:02x}" for value in table[3 * int(index) : 3 * int(index) + 3])  # type: ignore[arg-type]
-        for _, index in counted
-    )
+    table = np.array(reduced.getpalette(), np.uint8).reshape(-1, 3)
+    counts = np.bincount(np.asarray(reduced).ravel())
+    order = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
+    return tuple(f"#{bytes(table[index]).hex()}" for index in order)
 
 
 def _distance(picture: Image.Image) -> Floats:

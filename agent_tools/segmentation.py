@@ -138,8 +138,7 @@ def _automatic(image: Image.Image) -> Segmentation:
     linear = linear_from_srgb(np.asarray(small))
     oklab = np.asarray(oklab_from_linear(linear), np.float32)
     product, *others = (
-        clean(~_background(oklab, _STEP_TOLERANCE * factor))
-        for factor in (1.0, _STRICTER, _LOOSER)
+        clean(~_background(oklab, _STEP_TOLERANCE * factor)) for factor in (1.0, _STRICTER, _LOOSER)
     )
     stability = min(overlap(product, other) for other in others)
     area = float(product.mean())

@@ -1,0 +1,186 @@
+"""Designing a persona: its words checked, its look fixed, its first picture chosen."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent_tools.appearance import TEMPLATE_VERSION, described, fix_appearance
+from agent_tools.errors import InvalidArguments, NotFound, Refused
+from agent_tools.likeness_rules import check_consent, check_persona
+from agent_tools.painting import MAX_SEED
+from agent_tools.personas import Persona, persona_id_for
+from agent_tools.provenance import recipe_sha256
+from kb_export.captions import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.studio import Studio
+
+MAX_ATTRIBUTES = 16
+_ATTRIBUTE = re.compile(r"[a-z][a-z_]{0,29}")
+
+
+@dataclass(frozen=True, slots=True)
+class Designed:
+    """A persona and whether it is new, that is, not stored yet.
+
+    Attributes:
+        persona: the persona.
+        created: whether it is new.
+        warnings: what of the words the model cannot show.
+        source: the gallery picture that shall be its face, if one was named.
+    """
+
+    persona: Persona
+    created: bool
+    warnings: tuple[str, ...]
+    source: ImageRecord | None = None
+
+
+def design(
+    studio: Studio,
+    *,
+    name: str,
+    description: str | None,
+    attributes: Mapping[str, str] | None,
+    style: str,
+    consent: str | None,
+    face_image_id: str | None,
+) -> Designed:
+    """Return the persona of these words: the stored one, or a new one with its look fixed.
+
+    Raises:
+        InvalidArguments: if there is no look in the words.
+        Refused: for minors, sexual content, and real people without a consent note.
+        NotFound: if the picture of the face is not there.
+    """
+    looks = [clean(description or "", 600), described(_checked(attributes or {}))]
+    name, style = clean(name, 60), clean(style, 200)
+    description = ", ".join(part.strip(" .,") for part in looks if part.strip(" .,"))
+    if not name or not description:
+        raise InvalidArguments(
+            "Name and description must have words in them.",
+            hint="Say how the persona looks, in 'description' or in 'attributes'.",
+        )
+    source = None if face_image_id is None else studio.gallery.get(face_image_id)
+    real = source is not None and shows_real_person(studio.gallery, source)
+    check_persona(name, description, style, consent=consent, uploaded=real)
+    persona_id = persona_id_for(
+        name, description, style if face_image_id is None else f"{style}\n{face_image_id}"
+    )
+    known = studio.personas.find(persona_id)
+    model = studio.engine.model
+    if known is not None:
+        return Designed(known, False, other_model(known, model), source)
+    look = fix_appearance(description, persona_id, model)
+    note = check_consent(consent)
+    persona = Persona(
+        persona_id=persona_id,
+        name=name,
+        description=description,
+        style=style,
+        attributes=look.attributes,
+        appearance=look.words,
+        seed=int(recipe_sha256({"persona": persona_id})[:8], 16) % (MAX_SEED + 1),
+        model=model,
+        revision=studio.engine.revision,
+        template_version=TEMPLATE_VERSION,
+        fictional=note is None,
+        consent=note,
+    )
+    warnings = list(look.warnings)
+    if style and model == "starter":
+        warnings.append("The starter model has one style; 'style' changes nothing.")
+    return Designed(persona, True, tuple(warnings), source)
+
+
+def locked(studio: Studio, persona: Persona, image_id: str) -> Persona:
+    """Return the persona with one of its candidates as the final canonical picture.
+
+    Raises:
+        InvalidArguments: if the picture is none of its candidates.
+        Refused: if another one is locked already.
+    """
+    if persona.locked:
+        if persona.canonical_image_id == image_id:
+            return persona
+        raise Refused(
+            f"{persona.name} is locked to {persona.canonical_image_id}; pictures derived from "
+            "another one would show somebody else.",
+            hint="Create a new persona for another face.",
+            code="locked",
+        )
+    try:
+        record = studio.gallery.get(image_id)
+    except NotFound:
+        record = None
+    number = None if record is None else record.metadata.get("candidate")
+    if record is None or record.metadata.get("persona_id") != persona.persona_id or number is None:
+        own = pictures_of(studio.gallery, persona.persona_id)
+        candidates = [one.image_id for one in own if "candidate" in one.metadata]
+        raise InvalidArguments(
+            f"{image_id[:80]} is no candidate of {persona.persona_id}.",
+            hint=f"Candidates: {', '.join(candidates)}. More come from the same name and "
+            "description with count=4.",
+            data={"candidates": candidates},
+        )
+    look = fix_appearance(persona.description, persona.persona_id, persona.model, int(number))
+    return persona.model_copy(
+        update={
+            "canonical_image_id": image_id,
+            "locked": True,
+            "appearance": look.words,
+            "attributes": look.attributes,
+        }
+    )
+
+
+def other_model(persona: Persona, model: str) -> tuple[str, ...]:
+    """Warn if a persona was made with another model."""
+    if persona.model == model:
+        return ()
+    return (
+        f"{persona.name} was created with model {persona.model}; {model} may paint another face.",
+    )
+
+
+def shows_real_person(gallery: Gallery, record: ImageRecord) -> bool:
+    """Return whether a picture is an upload, made from one, or of somebody who is not fictional."""
+    seen: set[str] = set()
+    current: ImageRecord | None = record
+    while current is not None and current.image_id not in seen:
+        if current.kind == "upload" or current.metadata.get("fictional") is False:
+            return True
+        seen.add(current.image_id)
+        try:
+            current = gallery.get(current.parent_id) if current.parent_id else None
+        except NotFound:
+            return False
+    return False
+
+
+def pictures_of(gallery: Gallery, persona_id: str) -> list[ImageRecord]:
+    """Return every picture that shows a persona, oldest first."""
+    with gallery.lock:
+        rows = gallery.connection.execute(
+            "SELECT image_id FROM images WHERE group_id = ? "
+            "OR json_extract(metadata, '$.persona_id') = ? ORDER BY rowid",
+            (persona_id, persona_id),
+        ).fetchall()
+    return [gallery.get(row[0]) for row in rows]
+
+
+def _checked(attributes: Mapping[str, str]) -> dict[str, str]:
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise InvalidArguments(f"At most {MAX_ATTRIBUTES} attributes are taken.")
+    for name in attributes:
+        if not _ATTRIBUTE.fullmatch(name):
+            raise InvalidArguments(
+                f"'{name[:40]}' is no name of an attribute.",
+                hint="Names are like hair_color: small letters and underscores.",
+            )
+    return {name: clean(str(value), 60) for name, value in attributes.items()}
