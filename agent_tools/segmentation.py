@@ -225,14 +225,14 @@ def spread(reached: Flags, horizontal: Flags, vertical: Flags) -> Flags:
 
 def clean(product: Flags) -> Flags:
     """Remove specks and hairs, then close pinholes, and keep the parts that belong together."""
-    opened = _grow(~_grow(~product, 1), 1)
-    closed = ~_grow(~_grow(opened, 2), 2)
+    opened = grow(~grow(~product, 1), 1)
+    closed = ~grow(~grow(opened, 2), 2)
     if not closed.any():
         return closed
     seed_row, seed_column = _thickest(closed)
     seed = np.zeros_like(closed)
     seed[seed_row, seed_column] = True
-    near = _grow(closed, 3)
+    near = grow(closed, 3)
     links_across, links_down = near[:, 1:] & near[:, :-1], near[1:] & near[:-1]
     return closed & spread(seed, links_across, links_down)
 
@@ -241,14 +241,14 @@ def _thickest(flags: Flags) -> tuple[int, int]:
     """Return a pixel of the largest part: the one that survives the most erosion."""
     inner = flags
     while True:
-        eroded = ~_grow(~inner, 4)
-        if not eroded.any():
+        eroded = ~grow(~inner, 4)
+        if not eroded.any() or inner.all():  # a full picture never erodes
             row, column = np.argwhere(inner)[0]
             return int(row), int(column)
         inner = eroded
 
 
-def _grow(flags: Flags, radius: int) -> Flags:
+def grow(flags: Flags, radius: int) -> Flags:
     """Dilate by a square of `radius` pixels."""
     grown = flags.copy()
     for _ in range(radius):
@@ -263,8 +263,8 @@ def _grow(flags: Flags, radius: int) -> Flags:
 
 def _ring_delta_e(linear: Floats, product: Flags) -> float:
     """Return the median CIEDE2000 between rings inside and outside the product's edge."""
-    outside = _grow(product, _RING_WIDTH) & ~product
-    inside = product & _grow(~product, _RING_WIDTH)
+    outside = grow(product, _RING_WIDTH) & ~product
+    inside = product & grow(~product, _RING_WIDTH)
     if not outside.any() or not inside.any():
         return 0.0
     # Each pixel of the inner ring meets the mean color of the outer ring near it.
