@@ -256,7 +256,7 @@ class Gallery:
         from agent_tools.pictures import thumbnail_webp
 
         data = thumbnail_webp(self.open_image(image_id), side)
-        _write_atomically(path, data, sync=False)
+        write_atomically(path, data, sync=False)
         return data
 
     def close(self) -> None:
@@ -304,7 +304,7 @@ class Gallery:
             os.utime(path)  # an orphan of an earlier crash is young again: nobody may remove it now
         except FileNotFoundError:
             path.parent.mkdir(exist_ok=True)
-            _write_atomically(path, image.data)
+            write_atomically(path, image.data)
         known = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
         return ImageRecord(
             image_id=f"img_{digest[:24]}", sha256=digest, path=path, created_at=time.time(), **known
@@ -334,7 +334,7 @@ class Gallery:
         return ImageRecord(**values)
 
 
-def _write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write to a temporary file beside `path`, flush it to the disk, rename it into place."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:

@@ -26,6 +26,7 @@ from server.images import image_routes
 from server.kb_pages import kb_routes
 from server.logs import configure_logging, current_request_id
 from server.mcp import build_server
+from server.packs import pack_routes
 from server.shutdown import close_within, leave_now
 from server.warm_up import WarmUp
 
@@ -81,6 +82,7 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
             *mcp_app.routes,
             *image_routes(studio),
             *kb_routes(studio),
+            *pack_routes(studio),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
         ],

@@ -177,6 +177,21 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
         except NotFound as error:
             raise ResourceNotFoundError(str(error)) from None
 
+    @server.resource(
+        "pack://{pack_id}",
+        name="avatar-pack",
+        title="An avatar pack",
+        description="The zip of a pack_id: an avatar in every size.",
+        mime_type="application/zip",
+    )
+    def pack(pack_id: str) -> bytes:
+        from agent_tools.persona_packs import Packs
+
+        try:
+            return Packs(studio.gallery).read(pack_id)
+        except NotFound as error:
+            raise ResourceNotFoundError(str(error)) from None
+
 
 def _published(tool: Tool, structured: bool) -> PublishedTool:
     return PublishedTool(
