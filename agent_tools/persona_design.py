@@ -139,6 +139,28 @@ def locked(studio: Studio, persona: Persona, image_id: str) -> Persona:
     )
 
 
+def edited(studio: Studio, persona_id: str, *, name: str | None, consent: str | None) -> Persona:
+    """Store another name or a consent note of a persona and return it.
+
+    Raises:
+        InvalidArguments: if nothing is to change, or the name or note says nothing.
+        Refused: for a name that needs a consent note.
+    """
+    persona = studio.personas.get(persona_id)
+    if name is None and consent is None:
+        raise InvalidArguments("Nothing is to be changed.", hint="Give a name or a consent note.")
+    new_name = persona.name if name is None else clean(name, 60)
+    if not new_name:
+        raise InvalidArguments("The name must have words in it.")
+    note = persona.consent if consent is None else check_consent(consent)
+    check_persona(new_name, persona.description, consent=note)
+    persona = persona.model_copy(
+        update={"name": new_name, "consent": note, "fictional": note is None}
+    )
+    studio.personas.save(persona)
+    return persona
+
+
 def other_model(persona: Persona, model: str) -> tuple[str, ...]:
     """Warn if a persona was made with another model."""
     if persona.model == model:

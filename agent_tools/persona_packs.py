@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from agent_tools.portrait import Outline
 
 _PACK_ID = re.compile(r"pack_[0-9a-f]{24}")
+_FOLDER = "packs"
 _EPOCH = (2026, 1, 1, 0, 0, 0)  # the same files, the same zip
 
 
@@ -65,11 +66,17 @@ class Pack:
     notes: tuple[str, ...]
 
 
+def pack_path(data_dir: Path, persona_id: str, pack_id: str) -> Path:
+    """Return where a persona's pack lies under a data directory."""
+    return data_dir / _FOLDER / persona_id / f"{pack_id}.zip"
+
+
 class Packs:
     """Keep packs under the gallery's data directory, one folder a persona."""
 
     def __init__(self, gallery: Gallery) -> None:
-        self._folder = gallery.data_dir / "packs"
+        self._data_dir = gallery.data_dir
+        self._folder = gallery.data_dir / _FOLDER
 
     def make(self, persona: Persona, picture: Image.Image, figure: Outline) -> Pack:
         """Make, check and store a persona's pack; the same picture gives the same pack."""
@@ -85,9 +92,8 @@ class Packs:
         contents |= _texts(persona, backdrop, checks, notes)
         data = zipped(contents)
         pack_id = f"pack_{hashlib.sha256(data).hexdigest()[:24]}"
-        folder = self._folder / persona.persona_id
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{pack_id}.zip"
+        path = pack_path(self._data_dir, persona.persona_id, pack_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_atomically(path, data)
         return Pack(pack_id, path, tuple(checks), master, backdrop, tuple(notes))

@@ -8,14 +8,14 @@ for other clothes, what is behind the outline for another background; all else s
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_tools.appearance import STARTER, painted_face, portrait_prompt
 from agent_tools.confetti import with_confetti
 from agent_tools.errors import AgentToolsError, InvalidArguments, Refused
 from agent_tools.painting import MAX_SEED, paint, seeds_from
-from agent_tools.portrait import Outline, outline
+from agent_tools.persona_outline import outlined
 from agent_tools.starter_portrait import BODY, FACE, Look, behind, read_look
 from engine.errors import UnsupportedMode
 from engine.request import ImageRequest, SamplingParams
@@ -28,14 +28,13 @@ if TYPE_CHECKING:
     from agent_tools.appearance import Expression
     from agent_tools.gallery import ImageRecord
     from agent_tools.personas import Persona
+    from agent_tools.portrait import Outline
     from agent_tools.studio import Studio
     from agent_tools.tools.base import Progress
     from engine.request import ImageResult
 
 # Enough for another face, too little for another person (image-to-image, models without edit).
 _FACE_STRENGTH, _SCENE_STRENGTH = 0.5, 0.65
-# In this order the starter paints a silhouette when figure and background run into each other.
-_CONTRASTING = ("light blue", "mint", "white", "light gray", "pink")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,11 @@ class Change:
     def only_expression(self) -> bool:
         """Whether nothing but the face changes."""
         return not (self.background or self.outfit or self.pose)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether a neutral canonical picture shows it already."""
+        return self.expression == "neutral" and self.only_expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +115,6 @@ async def derive(
     if studio.engine.model == STARTER:
         return await _masked(painter, source, change, seeds)
     return await _by_model(painter, source, change, seeds)
-
-
-async def outlined(studio: Studio, source: ImageRecord, progress: Progress) -> Outline:
-    """Outline the figure of a stored portrait; the starter model may paint a silhouette for it.
-
-    Raises:
-        Refused: if figure and background cannot be told apart.
-    """
-    picture = await asyncio.to_thread(studio.gallery.open_image, source.image_id)
-    try:
-        return await asyncio.to_thread(outline, picture)
-    except Refused as refusal:
-        look = read_look(str(source.recipe.get("prompt", "")))
-        if look is None or studio.engine.model != STARTER or source.seed is None:
-            raise
-        return await _silhouette(studio, look, source.seed, progress, refusal)
 
 
 @dataclass(slots=True)
@@ -283,23 +271,3 @@ async def _celebrated(
         lambda: tuple(with_confetti(picture, mask, seed) for picture in pictures)
     )
     return drawn, "The confetti behind the figure is drawn by the tool, not painted by the model."
-
-
-async def _silhouette(
-    studio: Studio, look: Look, seed: int, progress: Progress, refusal: Refused
-) -> Outline:
-    """Outline the same figure, painted from the same seed before a background that contrasts."""
-    for background in _CONTRASTING:
-        if background == look.attributes["background"]:
-            continue
-        request = ImageRequest(
-            prompt=replace(look, attributes={**look.attributes, "background": background}).caption,
-            seeds=(seed,),
-        )
-        result = await paint(studio, request, progress, label="Outlining", share=(0, 0))
-        try:
-            found = await asyncio.to_thread(outline, result.images[0])
-        except Refused:
-            continue
-        return Outline(found.mask, "silhouette")
-    raise refusal

@@ -97,7 +97,7 @@ def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
 def palette(image: Image.Image, colors: int = 5) -> tuple[str, ...]:
     """Return the colors that a portrait is made of, as #rrggbb, the most frequent first."""
     small = image.convert("RGB").resize((96, 96), Image.Resampling.BOX)
-    reduced = small.quantize(colors, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    reduced = small.quantize(colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     table = np.array(reduced.getpalette(), np.uint8).reshape(-1, 3)
     counts = np.bincount(np.asarray(reduced).ravel())
     order = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from agent_tools.avatar_checks import PackCheck
 from agent_tools.errors import InvalidArguments
 from agent_tools.painting import Input, keep_and_show, marked_image, picture_lines, warning_lines
+from agent_tools.persona_outline import outlined
 from agent_tools.persona_packs import Packs, alt_text
-from agent_tools.persona_pictures import outlined
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
 from agent_tools.wording import Wording
@@ -142,7 +142,7 @@ def _text(output: CreateAvatarPackOutput, persona: Persona, shown: tuple[ToolIma
     passed = len(output.files) - len(output.failed)
     state = f"Checks failed: {', '.join(output.failed)}." if output.failed else ""
     return (
-        f"Packed {persona.name}'s avatar: {output.url or output.uri} ({len(output.files)} pictures, "
-        f"{passed} pass every check). {state}\n{picture_lines(shown)}"
+        f"Packed {persona.name}'s avatar: {output.url or output.uri} ({len(output.files)} "
+        f"pictures, {passed} pass every check). {state}\n{picture_lines(shown)}"
         f"{warning_lines(output.warnings)}"
     )

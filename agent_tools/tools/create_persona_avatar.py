@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from agent_tools.appearance import STARTER, Expression, fix_appearance, portrait_prompt
-from agent_tools.errors import AgentToolsError, InvalidArguments
+from agent_tools.appearance import Expression
+from agent_tools.errors import InvalidArguments
 from agent_tools.likeness import likeness, verdict
 from agent_tools.likeness_rules import check_persona
 from agent_tools.painting import (
-    MAX_SEED,
     keep_and_show,
-    paint,
     picture_lines,
-    seeds_from,
     warning_lines,
 )
 from agent_tools.persona_design import Designed, design, locked, other_model
-from agent_tools.persona_pictures import Change, derive
-from agent_tools.persona_records import Sitter
+from agent_tools.persona_pictures import Change
+from agent_tools.persona_sitting import paint_candidates, paint_derived
 from agent_tools.personas import Persona
 from agent_tools.portrait import palette
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
-from engine.request import ImageRequest
 from kb_export.captions import clean
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord, NewImage
+    from agent_tools.gallery import ImageRecord
     from agent_tools.studio import Studio
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -124,23 +119,6 @@ class CreatePersonaAvatarOutput(BaseModel):
     warnings: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sitting:
-    """Pictures of one persona: ready for the gallery, or there already.
-
-    Attributes:
-        there: pictures that need no painting, first in order.
-        images: new ones.
-        seconds: time the engine took.
-        warnings: what to know about them.
-    """
-
-    there: tuple[str, ...] = ()
-    images: tuple[NewImage, ...] = ()
-    seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
-
-
 class CreatePersonaAvatar(Tool):
     """Portraits of stored personas."""
 
@@ -167,7 +145,7 @@ class CreatePersonaAvatar(Tool):
         persona, created = designed.persona, designed.created
         change = _change(asked)
         seconds, start = 0.0, 0.0
-        candidates = asked.name is not None and designed.source is None and _plain(change)
+        candidates = asked.name is not None and designed.source is None and change.nothing
         if created and designed.source is not None:
             persona = persona.model_copy(
                 update={"canonical_image_id": designed.source.image_id, "locked": True}
@@ -175,18 +153,27 @@ class CreatePersonaAvatar(Tool):
         elif created and not (candidates and asked.index == 0):
             # The first candidate, that all others are measured against, comes first.
             start = 1 / (1 + asked.count)
-            first = await _candidates(studio, persona, 0, 1, progress, (0.0, start))
+            first = await paint_candidates(studio, persona, 0, 1, progress, (0.0, start))
             records, _ = await keep_and_show(studio, list(first.images))
             seconds = first.seconds
             persona = persona.model_copy(update={"canonical_image_id": records[0].image_id})
         if asked.lock_image_id is not None:
             persona = locked(studio, persona, asked.lock_image_id)
         if candidates:
-            sitting = await _candidates(
+            sitting = await paint_candidates(
                 studio, persona, asked.index, asked.count, progress, (start, 1.0)
             )
         else:
-            sitting = await _derived(studio, persona, asked, change, progress, (start, 1.0))
+            sitting = await paint_derived(
+                studio,
+                persona,
+                change,
+                from_image_id=asked.from_image_id if asked.persona_id else None,
+                index=asked.index,
+                count=asked.count,
+                progress=progress,
+                share=(start, 1.0),
+            )
             if sitting.images and not persona.locked:
                 persona = persona.model_copy(update={"locked": True})
         _, new = await keep_and_show(studio, list(sitting.images))
@@ -246,100 +233,6 @@ def _find_or_design(studio: Studio, asked: CreatePersonaAvatarArguments) -> Desi
 def _change(asked: CreatePersonaAvatarArguments) -> Change:
     words = (clean(text or "", 200) for text in (asked.background, asked.outfit, asked.pose))
     return Change(asked.expression, *words)
-
-
-def _plain(change: Change) -> bool:
-    return change.expression == "neutral" and change.only_expression
-
-
-async def _candidates(
-    studio: Studio,
-    persona: Persona,
-    index: int,
-    count: int,
-    progress: Progress,
-    share: tuple[float, float],
-) -> _Sitting:
-    """Paint neutral pictures from words; they differ in what the description left open."""
-    images: list[NewImage] = []
-    seconds, warnings = 0.0, list[str]()
-    low, high = share
-    for number in range(index, index + count):
-        look = fix_appearance(persona.description, persona.persona_id, persona.model, number)
-        request = ImageRequest(
-            prompt=portrait_prompt(look.words, "neutral", studio.engine.model, persona.style),
-            seeds=seeds_from((persona.seed + number) % (MAX_SEED + 1), 1),
-        )
-        part = [low + (high - low) * (number - index + k) / count for k in (0, 1)]
-        label = f"Painting {persona.name}" + (f", {number - index + 1} of {count}" * (count > 1))
-        result = await paint(studio, request, progress, label=label, share=(part[0], part[1]))
-        images += await asyncio.to_thread(
-            Sitter(studio, persona).candidate, request, result, look.words, number
-        )
-        seconds += result.timings_s.get("total", 0.0)
-        warnings += result.warnings
-    return _Sitting((), tuple(images), seconds, tuple(dict.fromkeys(warnings)))
-
-
-async def _derived(
-    studio: Studio,
-    persona: Persona,
-    asked: CreatePersonaAvatarArguments,
-    change: Change,
-    progress: Progress,
-    share: tuple[float, float],
-) -> _Sitting:
-    """Derive pictures from the canonical one, or from another one of the persona."""
-    source = _source(studio, persona, asked)
-    canonical = source.image_id == persona.canonical_image_id
-    there: tuple[str, ...] = ()
-    index, count = asked.index, asked.count
-    if canonical and _plain(change) and index == 0:
-        # Nothing differs from the canonical picture: it is its own first one.
-        there, index, count = (source.image_id,), 1, count - 1
-    if count == 0:
-        return _Sitting(there)
-    made = await derive(
-        studio,
-        persona,
-        source,
-        change,
-        index=index,
-        count=count,
-        progress=progress,
-        share=share,
-    )
-    face = await asyncio.to_thread(studio.gallery.open_image, persona.canonical_image_id or "")
-    alike = await asyncio.to_thread(lambda: [likeness(face, image) for image in made.images])
-    if made.request.prompt and studio.engine.model == STARTER and "other" in map(verdict, alike):
-        raise AgentToolsError(
-            f"The picture did not keep {persona.name}'s face (likeness {min(alike):.2f}).",
-            code="drifted",
-            hint="Try another index.",
-            data={"similarity": alike},
-        )
-    images = await asyncio.to_thread(
-        Sitter(studio, persona).derived, made, source, change, index, alike
-    )
-    drifted = [value for value in alike if verdict(value) != "same"]
-    notes = [
-        f"A picture has drifted from {persona.name}'s canonical one (likeness {value:.2f}); look "
-        "at it before showing it, or try another index."
-        for value in drifted
-    ]
-    return _Sitting(there, tuple(images), made.seconds, (*made.warnings, *notes))
-
-
-def _source(studio: Studio, persona: Persona, asked: CreatePersonaAvatarArguments) -> ImageRecord:
-    chosen = asked.from_image_id if asked.persona_id is not None else None
-    record = studio.gallery.get(chosen or persona.canonical_image_id or "")
-    own = record.metadata.get("persona_id") == persona.persona_id
-    if not own and record.image_id != persona.canonical_image_id:
-        raise InvalidArguments(
-            f"{record.image_id} does not show {persona.persona_id}.",
-            hint="Derive from a picture of this persona, or leave from_image_id out.",
-        )
-    return record
 
 
 def _stored(studio: Studio, persona: Persona, designed: Designed) -> Persona:
