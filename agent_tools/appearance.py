@@ -109,7 +109,7 @@ def fix_appearance(description: str, persona_id: str, model: str, candidate: int
 
 def described(attributes: Mapping[str, str]) -> str:
     """Write attributes as a description: {"hair_style": "short", "glasses": "yes"} in words."""
-    rest = dict(attributes)
+    rest = {name: value.strip() for name, value in attributes.items() if value.strip()}
     parts = [rest.pop("figure")] if rest.get("figure") else []
     if rest.get("skin"):
         parts.append(f"{rest.pop('skin')} skin")

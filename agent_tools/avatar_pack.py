@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb
-from agent_tools.portrait import cut_out
+from agent_tools.portrait import cut_out, eroded
 from agent_tools.provenance import marked_png
 
 Finish = Literal["transparent", "full-bleed", "outline"]
@@ -136,7 +136,7 @@ def master_of(picture: Image.Image, mask: Image.Image) -> Image.Image:
 def backdrop_for(master: Image.Image) -> str:
     """Return the quiet color that the figure stands out from most."""
     alpha = np.asarray(master.getchannel("A"))
-    inner = np.asarray(master.getchannel("A").filter(ImageFilter.MinFilter(15)))
+    inner = np.asarray(eroded(master.getchannel("A"), 7))
     ring = (alpha > 200) & (inner < 200)
     pixels = np.asarray(master.convert("RGB"))[ring]
     lab = lab_from_linear(linear_from_srgb(pixels[:: max(1, len(pixels) // 2000)]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FORMAT = "agent-tools/persona@1"
 MAX_FILES, MAX_FILE_BYTES, MAX_TOTAL_BYTES = 500, 20_000_000, 200_000_000
 _RECORD = "persona.json"
+_PERSONA_ID = re.compile(r"per_[a-z0-9-]{1,24}_[0-9a-f]{10}")
 # What of a picture's entry travels; the file itself says the rest.
 _KEPT = (
     "seed", "model", "tool", "title", "caption", "alt", "long_description", "use_when", "tags",
@@ -78,6 +80,8 @@ def import_persona(studio: Studio, data: bytes) -> Persona:
                 hint=f"This version reads {FORMAT}.",
             )
         persona = Persona.model_validate(body["persona"])
+        if not _PERSONA_ID.fullmatch(persona.persona_id):
+            raise ValueError("the persona's id is malformed")
         images = [_image(files, entry, persona) for entry in body["pictures"]]
     except AgentToolsError:
         raise

@@ -79,19 +79,35 @@ def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
 
     Colors near the edge are mixed with what was behind the figure; they are taken from its inside.
     """
-    rgb = np.asarray(image.convert("RGB"), np.float32)
+    picture = image.convert("RGB")
     side = max(1, round(max(image.size) * _EDGE / 1024))
-    inside = mask.filter(ImageFilter.MinFilter(2 * side + 1)).point([0] * 250 + [1] * 6)
-    kept = np.asarray(inside, np.float32)[..., None]
-    spread_colors, weight = rgb * kept, kept
-    for radius in (side, 4 * side):
-        near = weight > 0.02
-        spread_colors = np.where(near, spread_colors, _blurred(rgb * kept, radius))
-        weight = np.where(near, weight, _blurred(kept, radius))
-    colors = np.where(kept > 0, rgb, spread_colors / np.maximum(weight, 1e-3))
-    colors = np.where((np.asarray(mask) > 0)[..., None], colors, 0)  # nothing hides behind alpha 0
-    pixels = np.dstack([colors.round().clip(0, 255), np.asarray(mask)]).astype(np.uint8)
-    return Image.fromarray(pixels)
+    inside = eroded(mask, side)
+    filled = _filled(picture, inside, side)
+    colors = Image.composite(picture, filled, inside)
+    # Nothing hides behind alpha 0.
+    colors = Image.composite(colors, Image.new("RGB", image.size), mask.point([0] + [255] * 255))
+    colors.putalpha(mask)
+    return colors
+
+
+def eroded(mask: Image.Image, pixels: int) -> Image.Image:
+    """Return a mask without its outermost pixels, 0 or 255; a soft edge counts as outside."""
+    return mask.filter(ImageFilter.BoxBlur(pixels)).point([0] * 250 + [255] * 6)
+
+
+def _filled(picture: Image.Image, inside: Image.Image, side: int) -> Image.Image:
+    """Continue the colors inside outwards; smooth, so half the size does."""
+    size = (max(1, picture.width // 2), max(1, picture.height // 2))
+    kept = np.asarray(inside.resize(size, Image.Resampling.BOX), np.float32)[..., None] / 255
+    weighted = np.asarray(picture.resize(size, Image.Resampling.BOX), np.float32) * kept
+    near, far = (
+        np.dstack([_blurred(weighted, radius), _blurred(kept, radius)])
+        for radius in (max(1, side // 2), 2 * side)
+    )
+    sums = np.where(near[..., 3:] > 0.02, near, far)
+    colors = sums[..., :3] / np.maximum(sums[..., 3:], 1e-3)
+    small = Image.fromarray(colors.round().clip(0, 255).astype(np.uint8))
+    return small.resize(picture.size, Image.Resampling.BILINEAR)
 
 
 def palette(image: Image.Image, colors: int = 5) -> tuple[str, ...]:

@@ -88,6 +88,13 @@ class Look:
             InvalidArguments: if it knows none of it.
         """
         place = background.removesuffix("background").strip()
+        # "mint with palm trees": the model is told the color, the caller what was left out.
+        named = next((n for n in shipped().backgrounds if place.startswith(f"{n} ")), None)
+        if named is not None and named != place:
+            rest = place.removeprefix(named).strip()
+            note = f"Of the background '{background[:60]}' this was left out: {rest[:60]}."
+            changed = replace(self, attributes={**self.attributes, "background": named})
+            return changed, [note]
         return self._changed(f"{place} background", background, "background", ("background",))
 
     def _changed(
