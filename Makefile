@@ -26,11 +26,11 @@ install: $(STAMP) ## Install into .venv
 demo: $(STAMP) ## Do the main job end to end and write demo-out/index.html
 	@$(BIN)/agent-tools demo --out demo-out
 
-test: $(TEST_STAMP) ## Run the test suite
-	$(BIN)/python -m pytest
+test: $(TEST_STAMP) ## Run the test suite, one worker for each core
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: $(TEST_STAMP) ## Run the suite without the slow lane
-	$(BIN)/python -m pytest -m 'not slow and not long'
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow and not long'
 
 test-s3: $(TEST_STAMP) ## S3 tests on a real Ceph gateway (downloads 70 MB of Debian packages once)
 	$(BIN)/python scripts/radosgw fetch

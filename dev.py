@@ -75,7 +75,8 @@ def main() -> None:
     if options.command == "demo":
         sys.exit(subprocess.call([str(BIN / "agent-tools"), "demo", "--out", "demo-out"], cwd=ROOT))
     if options.command == "test":
-        sys.exit(subprocess.call([str(BIN / "python"), "-m", "pytest"], cwd=ROOT))
+        pytest = [str(BIN / "python"), "-m", "pytest", "-n", "auto", "--dist", "loadfile"]
+        sys.exit(subprocess.call(pytest, cwd=ROOT))
 
 
 if __name__ == "__main__":

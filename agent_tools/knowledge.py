@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent_tools.callers import acting_as, current_caller
 from agent_tools.errors import BadSettings, InvalidArguments
 from agent_tools.kb_records import Records
 from kb_export.encoder import find_encoder, open_encoder
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
     from agent_tools.settings import Settings
     from kb_export.encoder import Encoder
+    from kb_export.record import KBRecord
     from kb_export.review import CaptionChecker
 
 # Exporting "everything" leaves these out: they are means, not results.
@@ -94,7 +96,7 @@ class Knowledge:
         # Read back: a picture painted again keeps the words it had first.
         stored = [self._gallery.get(record.image_id) for record in records]
         wanted, _ = self._records.of_each([r for r in stored if r.kind not in _NOT_RESULTS])
-        self._outbox.enqueue(connection, self.default_target, wanted)
+        self._enqueue(connection, self.default_target, wanted)
 
     def export(
         self,
@@ -129,8 +131,9 @@ class Knowledge:
             records, refused = self._records.of_each(stored)
             malformed += refused
             with self._gallery.transaction() as connection:
-                self._outbox.enqueue(connection, name, records)
-        scope = None if image_ids is None else chosen
+                self._enqueue(connection, name, records)
+        everything = image_ids is None and self._gallery.sees_all()
+        scope = None if everything else chosen
         outcome = self._deliver(name, scope, progress, stop)
         failed = (*outcome.failed, *malformed)
         asked = set(chosen)
@@ -145,8 +148,11 @@ class Knowledge:
     ) -> ExportReport:
         """Take pictures out of a knowledge base and the local index; the gallery keeps them."""
         name = self.default_target if target is None else target_name(target)
+        elsewhere = [i for i in image_ids if set(self._outbox.holders([i])) - {name}]
         with self._gallery.transaction() as connection:
             self._outbox.withdraw(connection, name, image_ids)
+            private = [image_id for image_id in image_ids if image_id not in elsewhere]
+            self._gallery.publish(connection, private, published=False)
         return self._deliver(name, image_ids, progress, lambda: False)
 
     def remove_everywhere(
@@ -170,6 +176,7 @@ class Knowledge:
         with self._gallery.transaction() as connection:
             for name in names:
                 self._outbox.withdraw(connection, name, image_ids)
+            self._gallery.publish(connection, image_ids, published=False)
             connection.executemany(
                 "DELETE FROM kb_approved WHERE image_id = ?", [(name,) for name in image_ids]
             )
@@ -223,6 +230,12 @@ class Knowledge:
         with self._exporting:
             self._targets.clear()
 
+    def _enqueue(
+        self, connection: sqlite3.Connection, target: str, records: Sequence[KBRecord]
+    ) -> None:
+        self._outbox.enqueue(connection, target, records)
+        self._gallery.publish(connection, [record.image_id for record in records])
+
     def _deliver(
         self,
         name: str,
@@ -246,9 +259,10 @@ class Knowledge:
                 self._gallery.read_bytes,
                 review=reviewer,
             )
-            outcome = exporter.run(
-                scope, report=report, stop=lambda: stop() or self._closing.is_set()
-            )
+            with acting_as(None):  # what waits may be of any caller
+                outcome = exporter.run(
+                    scope, report=report, stop=lambda: stop() or self._closing.is_set()
+                )
             if not self._closing.is_set():
                 self._index.refresh()
         if progress is not None:
@@ -268,12 +282,12 @@ class Knowledge:
         return {key: value for key, value in own.items() if value}
 
     def _results(self) -> list[str]:
-        """Return the ids of all pictures that are results, oldest first."""
+        """Return the ids of the caller's pictures that are results, oldest first."""
         with self._gallery.lock:
             rows = self._gallery.connection.execute(
                 "SELECT image_id FROM images WHERE kind NOT IN (SELECT value FROM json_each(?)) "
-                "ORDER BY rowid",
-                (json.dumps(sorted(_NOT_RESULTS)),),
+                "AND (caller IS ? OR ?) ORDER BY rowid",
+                (json.dumps(sorted(_NOT_RESULTS)), current_caller(), self._gallery.sees_all()),
             ).fetchall()
         return [row[0] for row in rows]
 

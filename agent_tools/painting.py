@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, StringConstraints
 
+from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
 from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
@@ -62,30 +63,42 @@ async def paint(
         share: the part of the whole call, within [0, 1], that this request fills.
 
     Raises:
+        Overloaded: if the caller's budget is spent.
         EngineError: from the engine, unchanged; `Studio.call` turns it into ours.
     """
     low, high = share
     reached = low
+    caller = current_caller()
+    studio.budget.check(caller)
+    request = replace(request, caller=caller)
     if studio.settings.exact_replay and studio.settings.engine is None:
         request = replace(request, deterministic=True)
     started: float | None = None
+    cost_s: float | None = None
     events = cast("AsyncGenerator[ImageEvent, None]", studio.engine.submit(request))
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Queued):
-                message = f"{label}: {_waiting(event)}"
-            elif isinstance(event, StepEvent):
-                now = time.monotonic()
-                started = now if started is None else started
-                # Decoding follows the last step, so the steps fill nine tenths of the share.
-                reached = max(reached, low + (high - low) * 0.9 * event.step / event.total)
-                message = (
-                    f"{label}: step {event.step} of {event.total}{_left(event, now - started)}"
-                )
-            else:
-                await progress(ProgressEvent(high, 1.0, f"{label}: painted"))
-                return event.result
-            await progress(ProgressEvent(reached, 1.0, message))
+    try:
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Queued):
+                    message = f"{label}: {_waiting(event)}"
+                elif isinstance(event, StepEvent):
+                    now = time.monotonic()
+                    started = now if started is None else started
+                    # Decoding follows the last step, so the steps fill nine tenths of the share.
+                    reached = max(reached, low + (high - low) * 0.9 * event.step / event.total)
+                    message = (
+                        f"{label}: step {event.step} of {event.total}{_left(event, now - started)}"
+                    )
+                else:
+                    spent = event.result.timings_s
+                    cost_s = spent.get("total", 0.0) - spent.get("queued", 0.0)
+                    await progress(ProgressEvent(high, 1.0, f"{label}: painted"))
+                    return event.result
+                await progress(ProgressEvent(reached, 1.0, message))
+    finally:
+        if cost_s is None:  # cancelled or failed: what was painted until then
+            cost_s = 0.0 if started is None else time.monotonic() - started
+        studio.budget.spend(caller, cost_s)
     raise AgentToolsError(
         "The painting stopped before it was done.",
         code="interrupted",

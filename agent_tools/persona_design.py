@@ -172,17 +172,16 @@ def other_model(persona: Persona, model: str) -> tuple[str, ...]:
 
 def shows_real_person(gallery: Gallery, record: ImageRecord) -> bool:
     """Return whether a picture is an upload, made from one, or of somebody who is not fictional."""
-    seen: set[str] = set()
-    current: ImageRecord | None = record
-    while current is not None and current.image_id not in seen:
-        if current.kind == "upload" or current.metadata.get("fictional") is False:
-            return True
-        seen.add(current.image_id)
-        try:
-            current = gallery.get(current.parent_id) if current.parent_id else None
-        except NotFound:
-            return False
-    return False
+    with gallery.lock:
+        # Read below the gallery: it hides what another caller's published picture was made from.
+        found = gallery.connection.execute(
+            "WITH RECURSIVE line(image_id) AS (SELECT ? UNION SELECT images.parent_id FROM images "
+            "JOIN line USING (image_id) WHERE images.parent_id IS NOT NULL) "
+            "SELECT 1 FROM images JOIN line USING (image_id) WHERE kind = 'upload' "
+            "OR json_extract(metadata, '$.fictional') = 0",
+            (record.image_id,),
+        ).fetchone()
+    return found is not None
 
 
 def pictures_of(gallery: Gallery, persona_id: str) -> list[ImageRecord]:

@@ -83,6 +83,8 @@ def import_persona(studio: Studio, data: bytes) -> Persona:
         if not _PERSONA_ID.fullmatch(persona.persona_id):
             raise ValueError("the persona's id is malformed")
         images = [_image(files, entry, persona) for entry in body["pictures"]]
+        if not all(isinstance(entry["image_id"], str) for entry in body["pictures"]):
+            raise ValueError("an image_id is no text")
     except AgentToolsError:
         raise
     except (
@@ -100,19 +102,28 @@ def import_persona(studio: Studio, data: bytes) -> Persona:
             f"Persona {persona.persona_id} is here already.",
             hint="Delete it first: agent-tools persona delete.",
         )
-    by_id = {f"img_{hashlib.sha256(image.data).hexdigest()[:24]}": image for image in images}
-    if persona.canonical_image_id not in by_id:
+    ids = {
+        entry["image_id"]: f"img_{hashlib.sha256(image.data).hexdigest()[:24]}"
+        for entry, image in zip(body["pictures"], images, strict=True)
+    }
+    if persona.canonical_image_id not in ids:
         raise InvalidArguments(
             "The export lacks the canonical picture.",
             hint="Export it again with `agent-tools persona export`.",
         )
-    kept = [
-        replace(image, parent_id=image.parent_id if image.parent_id in by_id else None)
-        for image in by_id.values()
-    ]
-    studio.keep(kept)
+    studio.keep([_renamed(image, ids) for image in images])
+    persona = persona.model_copy(update={"canonical_image_id": ids[persona.canonical_image_id]})
     studio.personas.save(persona)
     return persona
+
+
+def _renamed(image: NewImage, ids: dict[str, str]) -> NewImage:
+    """Return a picture whose origin is named as it is here: ids elsewhere may be a caller's own."""
+    recipe = dict(image.recipe)
+    arguments = recipe.get("arguments")
+    if isinstance(arguments, dict) and arguments.get("from_image_id") in ids:
+        recipe["arguments"] = arguments | {"from_image_id": ids[arguments["from_image_id"]]}
+    return replace(image, parent_id=ids.get(image.parent_id or ""), recipe=recipe)
 
 
 def _file(record: ImageRecord) -> str:

@@ -27,6 +27,7 @@ from agent_tools.avatar_pack import (
 )
 from agent_tools.errors import NotFound
 from agent_tools.gallery import write_atomically
+from agent_tools.personas import Persona, PersonaStore
 from agent_tools.pictures import encode_png
 from agent_tools.provenance import recipe_sha256, xmp_packet
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from agent_tools.gallery import Gallery
-    from agent_tools.personas import Persona
     from agent_tools.portrait import Outline
 
 _PACK_ID = re.compile(r"pack_[0-9a-f]{24}")
@@ -75,7 +75,7 @@ class Packs:
     """Keep packs under the gallery's data directory, one folder a persona."""
 
     def __init__(self, gallery: Gallery) -> None:
-        self._data_dir = gallery.data_dir
+        self._gallery = gallery
         self._folder = gallery.data_dir / _FOLDER
 
     def make(self, persona: Persona, picture: Image.Image, figure: Outline) -> Pack:
@@ -92,7 +92,7 @@ class Packs:
         contents |= _texts(persona, backdrop, checks, notes)
         data = zipped(contents)
         pack_id = f"pack_{hashlib.sha256(data).hexdigest()[:24]}"
-        path = pack_path(self._data_dir, persona.persona_id, pack_id)
+        path = pack_path(self._gallery.data_dir, persona.persona_id, pack_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_atomically(path, data)
@@ -102,14 +102,14 @@ class Packs:
         """Return the zip of a pack.
 
         Raises:
-            NotFound: if there is no such pack.
+            NotFound: if there is no such pack, or its persona is another caller's.
         """
         found = (
             next(iter(self._folder.glob(f"*/{pack_id}.zip")), None)
             if _PACK_ID.fullmatch(pack_id)
             else None
         )
-        if found is None:
+        if found is None or PersonaStore(self._gallery).find(found.parent.name) is None:
             raise NotFound(
                 f"There is no pack '{pack_id[:80]}'.",
                 hint="Make one with create_avatar_pack or `agent-tools persona pack`.",

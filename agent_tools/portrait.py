@@ -98,14 +98,16 @@ def eroded(mask: Image.Image, pixels: int) -> Image.Image:
 def _filled(picture: Image.Image, inside: Image.Image, side: int) -> Image.Image:
     """Continue the colors inside outwards; smooth, so half the size does."""
     size = (max(1, picture.width // 2), max(1, picture.height // 2))
-    kept = np.asarray(inside.resize(size, Image.Resampling.BOX), np.float32)[..., None] / 255
-    weighted = np.asarray(picture.resize(size, Image.Resampling.BOX), np.float32) * kept
+    share = np.asarray(inside.resize(size, Image.Resampling.BOX), np.float32)[..., None]
+    kept = (share / 255).astype(np.float32)
+    colors = np.asarray(picture.resize(size, Image.Resampling.BOX), np.float32)
+    weighted = (colors * kept).astype(np.float32)
     near, far = (
         np.dstack([_blurred(weighted, radius), _blurred(kept, radius)])
         for radius in (max(1, side // 2), 2 * side)
     )
     sums = np.where(near[..., 3:] > 0.02, near, far)
-    colors = sums[..., :3] / np.maximum(sums[..., 3:], 1e-3)
+    colors = (sums[..., :3] / np.maximum(sums[..., 3:], 1e-3)).astype(np.float32)
     small = Image.fromarray(colors.round().clip(0, 255).astype(np.uint8))
     return small.resize(picture.size, Image.Resampling.BILINEAR)
 

@@ -81,10 +81,20 @@ def remove_persona(studio: Studio, persona_id: str) -> Removed:
 
     reports = studio.knowledge.remove_everywhere(image_ids, in_transaction=forget)
     for record in records:
+        if _is_shared(studio.gallery, record.sha256):
+            continue  # another caller made or sent the very same picture
         record.path.unlink(missing_ok=True)
         for thumbnail in studio.gallery.thumbnails.glob(f"{record.sha256[:32]}-*.webp"):
             thumbnail.unlink(missing_ok=True)
     return Removed(tuple(image_ids), count, reports)
+
+
+def _is_shared(gallery: Gallery, sha256: str) -> bool:
+    with gallery.lock:
+        row = gallery.connection.execute(
+            "SELECT 1 FROM images WHERE sha256 = ?", (sha256,)
+        ).fetchone()
+    return row is not None
 
 
 def _forget(connection: Connection, image_ids: Sequence[str]) -> None:

@@ -129,8 +129,41 @@ class Settings(BaseModel):
     links: Literal["resource", "https", "text"] = Field(
         default="resource", description="Form of links; https needs public_url."
     )
+    apps: bool = Field(
+        default=True, description="Offer the gallery inside the chat (MCP Apps) to hosts."
+    )
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
-    token: SecretStr | None = Field(default=None, description="Bearer token of the HTTP server.")
+    token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token of the HTTP server that allows everything; `agent-tools token "
+        "create` makes tokens that allow less.",
+    )
+    oauth_issuer: str | None = Field(
+        default=None, description="Identity provider whose access tokens (JWT) are taken."
+    )
+    oauth_audience: str | None = Field(
+        default=None,
+        description="Audience those tokens must name; public_url plus /mcp if unset.",
+    )
+    oauth_jwks: str | None = Field(
+        default=None,
+        description="Address of the provider's keys; found through its metadata if unset.",
+    )
+    shared_gallery: bool = Field(
+        default=False, description="Let all callers see and use each other's pictures and personas."
+    )
+    allow_fetch: bool = Field(
+        default=False, description="Let callers bring pictures in by https address."
+    )
+    rate_per_minute: int | None = Field(
+        default=None, ge=1, description="Requests that one caller may make in a minute."
+    )
+    budget_s_per_hour: float | None = Field(
+        default=None, gt=0, description="Seconds of painting that one caller may use in an hour."
+    )
+    max_connections: int = Field(
+        default=512, ge=8, le=65_536, description="Connections held at a time."
+    )
     kb: str | None = Field(
         default=None,
         description="Default knowledge base: folder:PATH, s3://bucket/prefix, or another kind.",

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from agent_tools.budget import Budget
+from agent_tools.call_counts import CallCounts
+from agent_tools.callers import require_scope
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
 from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
@@ -37,6 +41,8 @@ class Studio:
         gallery: keeps pictures with their recipes.
         personas: keeps personas by id.
         knowledge: exports to knowledge bases and searches the local index.
+        calls: how many calls there were, and how they ended.
+        budget: what painting costs each caller.
         tools: every tool by name.
     """
 
@@ -56,6 +62,8 @@ class Studio:
         self.personas = personas
         self.knowledge = knowledge
         self.repeats = Repeats(gallery)
+        self.calls = CallCounts()
+        self.budget = Budget(settings.budget_s_per_hour)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
 
     @classmethod
@@ -65,7 +73,7 @@ class Studio:
         from agent_tools.knowledge import Knowledge
         from agent_tools.personas import PersonaStore
 
-        gallery = Gallery(settings.data)
+        gallery = Gallery(settings.data, shared=settings.shared_gallery)
         engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
 
@@ -81,14 +89,35 @@ class Studio:
         The same call with the same seed returns the stored pictures, unless it says `fresh`.
 
         Raises:
-            AgentToolsError: bad arguments, an unknown id, a full queue, a refusal; cancellation
-                passes through as asyncio.CancelledError.
+            AgentToolsError: a missing scope, bad arguments, an unknown id, a full queue, a spent
+                budget, a refusal; cancellation passes through as asyncio.CancelledError.
         """
+        started = time.monotonic()
+        outcome = "ok"
+        try:
+            return await self._call(name, arguments, progress)
+        except AgentToolsError as error:
+            outcome = error.code
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        except BaseException:
+            outcome = "internal"
+            raise
+        finally:
+            known = name if name in self.tools else "(unknown)"
+            self.calls.add(known, outcome, time.monotonic() - started)
+
+    async def _call(
+        self, name: str, arguments: Mapping[str, Any], progress: Progress
+    ) -> ToolResult:
         tool = self.tools.get(name)
         if tool is None:
             raise NotFound(
                 f"There is no tool '{name[:80]}'.", hint=f"Tools: {', '.join(sorted(self.tools))}."
             )
+        require_scope(tool.scope)
         try:
             checked = tool.Arguments.model_validate(dict(arguments))
         except ValidationError as error:

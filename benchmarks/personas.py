@@ -1,4 +1,4 @@
-"""How alike pictures of one persona are, and how alike those of others: what the thresholds rest on.
+"""How alike pictures of one persona are, and of others: what the drift thresholds rest on.
 
 Personas are designed, derived and measured by the tool itself with the starter model. "near miss"
 personas differ from one in a single attribute and are the hardest to tell from it.

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
@@ -21,11 +22,15 @@ import agent_tools
 from agent_tools.errors import AgentToolsError
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
-from server.auth import AccessPolicy, Guard, error_response
+from server.auth import AccessPolicy, error_response
+from server.connections import http_config
+from server.guard import Guard
 from server.images import image_routes
 from server.kb_pages import kb_routes
 from server.logs import configure_logging, current_request_id
 from server.mcp import build_server
+from server.metrics import Metrics, metrics_route
+from server.oauth import METADATA_PATH
 from server.packs import pack_routes
 from server.shutdown import close_within, leave_now
 from server.warm_up import WarmUp
@@ -47,7 +52,9 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
     Raises:
         BadSettings: if others could reach it without a token, or settings contradict each other.
     """
-    policy = AccessPolicy.for_bind(studio.settings, host)
+    settings = studio.settings
+    policy = AccessPolicy.for_bind(settings, host)
+    metrics = Metrics()
     server = build_server(studio)
     # The guard checks Host and Origin for all routes, so the SDK's own check, which knows fewer
     # names, is off. The SDK bounds the body of a message to 4 MiB.
@@ -83,13 +90,35 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
             *image_routes(studio),
             *kb_routes(studio),
             *pack_routes(studio),
+            *_metadata_routes(policy),
+            metrics_route(studio, metrics, warm_up),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
         ],
-        middleware=[Middleware(Guard, policy=policy)],
+        middleware=[
+            Middleware(
+                Guard,
+                policy=policy,
+                metrics=metrics,
+                max_upload_bytes=int(settings.max_upload_mb * 1_000_000),
+                rate_per_minute=settings.rate_per_minute,
+            )
+        ],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )
+
+
+def _metadata_routes(policy: AccessPolicy) -> list[Route]:
+    """Return where clients find which identity provider to ask (RFC 9728)."""
+    oauth = policy.oauth
+    if oauth is None:
+        return []
+
+    async def show(_: Request) -> Response:
+        return JSONResponse(oauth.metadata(), headers={"Cache-Control": "public, max-age=3600"})
+
+    return [Route(path, show, methods=["GET"]) for path in (METADATA_PATH, f"{METADATA_PATH}/mcp")]
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
@@ -107,8 +136,11 @@ async def _fault(_: Request, error: Exception) -> Response:
 def serve_http(settings: Settings, host: str, port: int) -> None:
     """Serve HTTP until SIGTERM or SIGINT; running calls get 10 seconds to finish.
 
+    After the signal nobody can connect any more. A second one ends everything at once; what was
+    acknowledged is on the disk.
+
     Args:
-        settings: a token is needed to listen on anything but loopback.
+        settings: a token or an identity provider is needed to listen on anything but loopback.
         host: address or name to listen on.
         port: 0 takes a free one; the log line "Serving HTTP" says which.
 
@@ -121,29 +153,27 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     listener = _listen(host, port)
     studio = Studio.open(settings)
     app = build_app(studio, WarmUp(studio), host=host)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        # The same parser and loop everywhere: the limit below is one of h11's.
-        http="h11",
-        loop="asyncio",
-        timeout_graceful_shutdown=GRACE_S,
-        h11_max_incomplete_event_size=64 * 1024,
-    )
+    config = http_config(app, max_connections=settings.max_connections, grace_s=GRACE_S)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     logger.info("Serving HTTP", extra={"fields": {"url": url, "model": settings.model}})
     # After its clean end uvicorn raises the signal once more, for a handler of ours to swallow.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    server = _Server(config)
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     logger.info("Stopped")
-    if not getattr(app.state, "closed", True):
+    if server.force_exit or not getattr(app.state, "closed", True):
         leave_now()
+
+
+class _Server(uvicorn.Server):
+    """Takes a second signal, whichever it is, for "at once"."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -12,7 +12,7 @@ import typer
 
 from agent_tools import __version__
 from agent_tools.errors import AgentToolsError
-from server.commands import gallery, kb, models, persona
+from server.commands import gallery, kb, models, persona, token
 from server.commands.demo import demo
 from server.commands.diagram import diagram
 from server.commands.doctor import doctor
@@ -47,6 +47,7 @@ app.add_typer(persona.app, name="persona")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(kb.app, name="kb")
 app.add_typer(models.app, name="models")
+app.add_typer(token.app, name="token")
 
 
 def _show_version(wanted: bool) -> None:

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from agent_tools.errors import AgentToolsError
 from agent_tools.results import ToolImage, ToolResult, within_inline_limit
 from agent_tools.settings import Settings
+from server.apps.gallery import IMAGE_ID_META
 
 ERROR_META = "agent-tools/error"
 # Schema keywords whose values are data, not schemas.
@@ -59,7 +60,11 @@ def success(result: ToolResult, settings: Settings) -> CallToolResult:
     if settings.images in ("inline", "both"):
         shown, left_out = within_inline_limit(result.images)
         blocks += [
-            ImageContent(data=base64.b64encode(image.thumbnail).decode(), mime_type="image/webp")
+            ImageContent(
+                data=base64.b64encode(image.thumbnail).decode(),
+                mime_type="image/webp",
+                _meta={IMAGE_ID_META: image.info.image_id},
+            )
             for image in shown
         ]
         if left_out:

@@ -22,7 +22,7 @@ _request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # At INFO these log session ids and text from peers; both stay out of the logs.
-_QUIET = (
+QUIET = (
     "mcp",
     "uvicorn",
     "uvicorn.error",
@@ -97,5 +97,5 @@ def configure_logging(level: str = "info") -> None:
     root.setLevel(level.upper())
     logging.captureWarnings(True)
     if level != "debug":
-        for name in _QUIET:
+        for name in QUIET:
             logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

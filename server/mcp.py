@@ -16,16 +16,23 @@ from typing import Any
 
 from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import CallToolResult, Resource, ToolAnnotations
 from mcp.types import Tool as PublishedTool
 
 import agent_tools
-from agent_tools.errors import AgentToolsError, BadSettings, NotFound
+from agent_tools.callers import acting_as, may
+from agent_tools.errors import AgentToolsError, BadSettings, NotFound, Overloaded
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
 from server import content
+from server.apps.gallery import (
+    add_thumbnails,
+    announce_in_handshake,
+    gallery_app,
+    tool_meta,
+)
 from server.logs import configure_logging, current_request_id, new_request_id, request
 from server.shutdown import close_within, leave_now
 from server.warm_up import WarmUp
@@ -54,15 +61,16 @@ class ToolServer(MCPServer[Any]):
     def __init__(self, studio: Studio, on_listed: Callable[[], None] | None = None) -> None:
         self._studio = studio
         self._on_listed = on_listed
-        structured = studio.settings.structured
-        self._published = [_published(tool, structured) for tool in studio.tools.values()]
+        settings = studio.settings
+        self._published = [_published(tool, settings) for tool in studio.tools.values()]
         super().__init__(
             "agent-tools",
             title="Agent Tools",
             description="Picture tools for LLM agents.",
             instructions=INSTRUCTIONS,
             version=agent_tools.__version__,
-            middleware=[_with_request_id],
+            middleware=[_with_request_id, *([announce_in_handshake] if settings.apps else [])],
+            extensions=[gallery_app()] if settings.apps else [],
         )
 
     async def list_tools(self) -> list[PublishedTool]:
@@ -78,6 +86,7 @@ class ToolServer(MCPServer[Any]):
         started = time.monotonic()
         outcome = "ok"
         try:
+            _check_rate(context)
             result = await self._studio.call(name, arguments, _progress_to(context))
             return content.success(result, self._studio.settings)
         except AgentToolsError as error:
@@ -98,6 +107,8 @@ class ToolServer(MCPServer[Any]):
 
     async def list_resources(self) -> list[Resource]:
         """Return the newest pictures, so that people can attach one to a conversation."""
+        if not may("read"):
+            return []
         return [
             Resource(
                 uri=f"image://{record.image_id}",
@@ -128,6 +139,8 @@ def build_server(studio: Studio, on_listed: Callable[[], None] | None = None) ->
         )
     server = ToolServer(studio, on_listed)
     _add_resources(server, studio)
+    if studio.settings.apps:
+        add_thumbnails(server, studio)
     return server
 
 
@@ -143,6 +156,7 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
     def image(image_id: str) -> bytes:
         from agent_tools.pictures import encode_png
 
+        _check_may_read()
         try:
             record = studio.gallery.get(image_id)
         except NotFound as error:
@@ -159,6 +173,7 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
         mime_type="application/json",
     )
     def recipe(image_id: str) -> str:
+        _check_may_read()
         try:
             return json.dumps(studio.gallery.get(image_id).recipe, ensure_ascii=False, indent=2)
         except NotFound as error:
@@ -172,6 +187,7 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
         mime_type="application/json",
     )
     def persona(persona_id: str) -> str:
+        _check_may_read()
         try:
             return studio.personas.get(persona_id).model_dump_json(indent=2)
         except NotFound as error:
@@ -187,19 +203,22 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
     def pack(pack_id: str) -> bytes:
         from agent_tools.persona_packs import Packs
 
+        _check_may_read()
         try:
             return Packs(studio.gallery).read(pack_id)
         except NotFound as error:
             raise ResourceNotFoundError(str(error)) from None
 
 
-def _published(tool: Tool, structured: bool) -> PublishedTool:
+def _published(tool: Tool, settings: Settings) -> PublishedTool:
     return PublishedTool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
         input_schema=content.published_schema(tool.Arguments),
-        output_schema=content.published_schema(tool.Output, output=True) if structured else None,
+        output_schema=content.published_schema(tool.Output, output=True)
+        if settings.structured
+        else None,
         annotations=ToolAnnotations(
             title=tool.title,
             read_only_hint=tool.read_only,
@@ -207,6 +226,7 @@ def _published(tool: Tool, structured: bool) -> PublishedTool:
             idempotent_hint=tool.idempotent,
             open_world_hint=tool.open_world,
         ),
+        _meta=tool_meta(tool.name) if settings.apps else None,
     )
 
 
@@ -231,14 +251,38 @@ def _internal_error() -> AgentToolsError:
     )
 
 
+def _check_rate(context: Context[Any, Any] | None) -> None:
+    """Tell a caller who is too fast when to come back, in a result that a model can read."""
+    asked_by = None if context is None else context.request_context.request
+    caller = getattr(getattr(asked_by, "state", None), "caller", None)
+    if caller is not None and caller.retry_after_s is not None:
+        raise Overloaded(
+            "You call too often.",
+            code="too_many_requests",
+            data={"retry_after_s": max(1.0, round(caller.retry_after_s, 1))},
+        )
+
+
+def _check_may_read() -> None:
+    if not may("read"):
+        raise ResourceError("This needs the scope 'read', which your token does not have.")
+
+
 async def _with_request_id(
     ctx: ServerRequestContext[Any, Any],
     call_next: Callable[[ServerRequestContext[Any, Any]], Awaitable[HandlerResult]],
 ) -> HandlerResult:
-    """Give every message an id for the logs: the HTTP request's, if it came by HTTP."""
+    """Give every message an id for the logs and its caller: those of the HTTP request, if any.
+
+    Sessions of the handshake era run in a task of their own, so neither is inherited.
+    """
     state = getattr(ctx.request, "state", None)
+    caller = getattr(state, "caller", None)
     with request(getattr(state, "request_id", None) or new_request_id()):
-        return await call_next(ctx)
+        if caller is None:
+            return await call_next(ctx)
+        with acting_as(caller.access.caller, caller.access.scopes):
+            return await call_next(ctx)
 
 
 def serve_stdio(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from agent_tools.callers import Scope
 from agent_tools.results import ToolResult
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class Tool(ABC):
     destructive: ClassVar[bool] = False
     idempotent: ClassVar[bool] = True
     open_world: ClassVar[bool] = False
+    needs: ClassVar[Scope | None] = None
+
+    @property
+    def scope(self) -> Scope:
+        """What a caller's token must allow: `needs`, or "read" or "generate" as the tool does."""
+        return self.needs or ("read" if self.read_only else "generate")
 
     @abstractmethod
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:

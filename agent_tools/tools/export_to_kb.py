@@ -70,6 +70,7 @@ class ExportToKb(Tool):
     Arguments = ExportToKbArguments
     Output = ExportToKbOutput
     open_world = True
+    needs = "export"
 
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Export on a thread, passing progress on; cancellation stops after one picture."""

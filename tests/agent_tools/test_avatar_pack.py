@@ -12,12 +12,13 @@ from PIL import Image, ImageChops
 
 from agent_tools.avatar_checks import PackCheck, check_file
 from agent_tools.avatar_pack import TARGETS, Target, head_box
+from agent_tools.callers import acting_as
 from agent_tools.confetti import with_confetti
 from agent_tools.errors import NotFound, Refused
 from agent_tools.gallery import Gallery
 from agent_tools.likeness import likeness, verdict
 from agent_tools.persona_packs import Packs
-from agent_tools.personas import Persona
+from agent_tools.personas import Persona, PersonaStore
 from agent_tools.pictures import encode_png
 from agent_tools.portrait import cut_out, outline, palette
 from agent_tools.provenance import read_xmp
@@ -38,7 +39,9 @@ PERSONA = Persona(
 
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> Packs:
-    return Packs(Gallery(tmp_path_factory.mktemp("data")))
+    gallery = Gallery(tmp_path_factory.mktemp("data"))
+    PersonaStore(gallery).save(PERSONA)
+    return Packs(gallery)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +118,16 @@ def test_the_same_picture_gives_the_same_pack(packs: Packs, archive: zipfile.Zip
 def test_a_pack_that_is_not_there_is_not_found(packs: Packs, name: str) -> None:
     with pytest.raises(NotFound):
         packs.read(name)
+
+
+def test_a_pack_belongs_to_whom_the_persona_does(tmp_path: Path) -> None:
+    gallery, picture = Gallery(tmp_path), draw_avatar(MINA)
+    with acting_as("anna"):
+        PersonaStore(gallery).save(PERSONA)
+        made = Packs(gallery).make(PERSONA, picture, outline(picture))
+        assert Packs(gallery).read(made.pack_id) == made.path.read_bytes()
+    with acting_as("ben"), pytest.raises(NotFound):
+        Packs(gallery).read(made.pack_id)
 
 
 @pytest.fixture(scope="module")

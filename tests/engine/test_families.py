@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_references")]
 FAMILIES = tuple(BUILDERS)
 # Other batch sizes take other matrix kernels, whose sums differ in the last bits; random weights
 # carry that further than trained ones do (1 of 255, docs/reproducibility.md).
-ROUNDING = 4
+ROUNDING = 2
 FOUR_STEPS = SamplingParams(num_inference_steps=4)
 EDITORS = ("flux-kontext", "flux2-klein", "qwen-image-edit-plus")
 PAINTERS = tuple(name for name in FAMILIES if name not in ("flux-fill", "qwen-image-edit-plus"))
@@ -183,7 +183,7 @@ async def test_two_shapes_of_the_same_area_do_not_mix(family, engine_for) -> Non
             difference = np.abs(np.asarray(one, int) - np.asarray(other, int))
             assert difference.max() <= ROUNDING
         first, second = (np.asarray(image, int) for image in alone.images[:2])
-        assert np.abs(first - second).max() > 10 * ROUNDING, "so flat that nothing was compared"
+        assert np.abs(first - second).max() > 5 * ROUNDING, "so flat that nothing was compared"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

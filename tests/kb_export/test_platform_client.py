@@ -80,6 +80,7 @@ def test_what_is_not_safe_to_repeat_is_sent_once(case: Case) -> None:
         ("soon", [1.0]),
         ("9" * 30, [1.0]),
     ],
+    ids=["seconds", "zero", "past", "no-date", "negative", "word", "endless"],
 )
 def test_retry_after_is_heeded_where_it_makes_sense(
     case: Case, jitter: None, asked: str, waited: list[float]

@@ -345,6 +345,7 @@ def test_messages_go_to_https_or_to_this_machine_only(url: str, taken: bool, tmp
 @pytest.mark.parametrize(
     "secret",
     ["", "whsec_", "geheim", "whsec_%%%", new_secret(23), new_secret(65), f"{SECRET} nonsense"],
+    ids=["empty", "prefix", "plain", "no-base64", "short", "long", "two-words"],
 )
 def test_a_weak_or_malformed_secret_is_refused_and_never_repeated(
     secret: str, tmp_path: Any

@@ -18,5 +18,7 @@ def log_stream(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
+    for name in logs.QUIET:
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.getLogger(name).level)
     logs.configure_logging("info")
     return stream

@@ -15,8 +15,11 @@ from mcp.client.stdio import StdioServerParameters
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from agent_tools.budget import Budget
+from agent_tools.call_counts import CallCounts
 from agent_tools.errors import Overloaded
 from agent_tools.gallery import Gallery, NewImage
+from agent_tools.knowledge import KnowledgeStatus
 from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png
 from agent_tools.repeats import Repeats
@@ -26,6 +29,7 @@ from agent_tools.studio import Studio
 from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
 from engine.stats import Health
 from server.app import build_app
+from server.connections import http_config
 from server.mcp import build_server, run_stdio
 from server.warm_up import WarmUp
 
@@ -158,15 +162,20 @@ class _NoKnowledge:
     def close(self) -> None:
         return
 
+    def status(self) -> KnowledgeStatus:
+        return KnowledgeStatus(targets=(), indexed=0, method="words")
+
 
 def small_studio(settings: Settings) -> Studio:
     """Return a studio over a real gallery whose tools are the ones above."""
     Hold.cancelled = asyncio.Event()
     studio = Studio.__new__(Studio)
     studio.settings = settings
-    studio.gallery = Gallery(settings.data)
+    studio.gallery = Gallery(settings.data, shared=settings.shared_gallery)
     studio.personas = PersonaStore(studio.gallery)
     studio.repeats = Repeats(studio.gallery)
+    studio.calls = CallCounts()
+    studio.budget = Budget(settings.budget_s_per_hour)
     studio.engine = _NoEngine()  # type: ignore[assignment]
     studio.knowledge = _NoKnowledge()  # type: ignore[assignment]
     tools = (PaintSquare(), Hold(), CountAfterCancel(), Broken(), Full())
@@ -178,9 +187,8 @@ def small_studio(settings: Settings) -> Studio:
 async def http_server(studio: Studio, **options: Any) -> AsyncIterator[str]:
     """Serve `studio` on a free port of loopback and yield the server's URL."""
     app = build_app(studio, WarmUp(studio), **options)
-    config = uvicorn.Config(
-        app, port=0, log_config=None, timeout_graceful_shutdown=1, http="h11", loop="asyncio"
-    )
+    config = http_config(app, max_connections=studio.settings.max_connections, grace_s=1)
+    config.port = 0
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = asyncio.create_task(server._serve())

@@ -1,0 +1,1 @@
+"""MCP Apps: views that hosts show inside the chat."""
