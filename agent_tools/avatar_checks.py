@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from agent_tools.avatar_pack import head_box, lab_of
 from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb
+from agent_tools.portrait import reached_from_edges
 
 if TYPE_CHECKING:
     from agent_tools.avatar_pack import Target
@@ -40,6 +41,7 @@ class PackCheck(BaseModel):
     corners: bool = Field(
         description="Corners are transparent where they shall be, opaque in full-bleed files."
     )
+    solid: bool = Field(description="No see-through hole inside the figure.")
     light_enough: bool = Field(description="At most 256 KB at 512 px.")
     readable: bool = Field(description="Edge and face can be told apart at 32 px.")
     edge_on_light: float = Field(
@@ -57,6 +59,7 @@ class PackCheck(BaseModel):
                 self.square,
                 self.face_in_safe_circle,
                 self.corners,
+                self.solid,
                 self.light_enough,
                 self.readable,
             )
@@ -84,6 +87,7 @@ def check_file(target: Target, data: bytes, background: str | None = None) -> Pa
         square=image.size == (target.side, target.side),
         face_in_safe_circle=outline or _in_circle(figure),
         corners=_corners(image, opaque=target.finish == "full-bleed"),
+        solid=background is not None or outline or _solid(figure),
         light_enough=len(data) <= MAX_BYTES * max(1.0, (image.width / 512) ** 2),
         readable=_is_line_art(image) if outline else _readable(image, figure, max(edges)),
         edge_on_light=round(edges[0], 1),
@@ -112,6 +116,13 @@ def _in_circle(figure: Image.Image) -> bool:
     distance = np.hypot(rows + head.top - center[0], columns + head.left - center[1])
     radius = SAFE_CIRCLE / 2 * figure.width + 0.5
     return bool(len(distance) and (distance <= radius).mean() >= 0.98)
+
+
+def _solid(figure: Image.Image) -> bool:
+    """Whether at most one pixel in a thousand of the figure is an enclosed hole."""
+    shape = np.asarray(figure) >= 128
+    holes = ~shape & ~reached_from_edges(~shape)
+    return bool(holes.sum() <= shape.sum() / 1000)
 
 
 def _corners(image: Image.Image, *, opaque: bool) -> bool:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from agent_tools.segmentation import Flags, Floats
 
 # Measured on the starter model (benchmarks/personas.py, table in docs/personas.md): every picture
-# of one persona is above the first, every picture of another persona below the second.
+# of one persona is above the first and everybody else's below it; below the second is nobody who
+# shares more than a few attributes.
 DRIFT_BELOW = 0.84
 OTHER_BELOW = 0.72
 # Where the head is in a head-and-shoulders portrait: left, top, right, bottom, as shares.

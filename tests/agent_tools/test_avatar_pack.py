@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageDraw
 
 from agent_tools.avatar_checks import PackCheck, check_file
 from agent_tools.avatar_pack import TARGETS, Target, head_box
@@ -156,6 +156,22 @@ def test_filled_corners_fail(avatar: Image.Image) -> None:
     paper.alpha_composite(avatar)
     assert checked(avatar).corners
     assert not checked(paper).corners
+
+
+def test_a_hole_in_the_face_fails(avatar: Image.Image) -> None:
+    holed = avatar.copy()
+    ImageDraw.Draw(holed).ellipse((118, 150, 140, 162), fill=(0, 0, 0, 0))
+    assert checked(avatar).solid
+    assert not checked(holed).solid
+
+
+def test_a_leak_as_thin_as_a_hair_leaves_no_hole() -> None:
+    picture = draw_avatar({**MINA, "background": "light blue"})
+    draw, color = ImageDraw.Draw(picture), picture.getpixel((0, 0))
+    draw.ellipse((115, 150, 141, 164), fill=color)
+    draw.line((128, 157, 255, 157), fill=color, width=2)
+    mask = np.asarray(outline(picture).mask)
+    assert (mask[150:164, 115:141] >= 128).all()
 
 
 def test_another_side_or_shape_fails(avatar: Image.Image) -> None:
