@@ -234,6 +234,18 @@ class Gallery:
             )
         return self._record(row)
 
+    def find(self, data: bytes) -> ImageRecord | None:
+        """Return the record whose file is exactly `data`, or None."""
+        with self.lock:
+            rows = self.connection.execute(
+                "SELECT image_id FROM images WHERE sha256 = ? ORDER BY rowid",
+                (hashlib.sha256(data).hexdigest(),),
+            ).fetchall()
+        for row in rows:
+            with suppress(NotFound):
+                return self.get(row["image_id"])
+        return None
+
     def list(
         self,
         limit: int = 50,
@@ -332,6 +344,7 @@ class Gallery:
                 )
                 connection.execute("ALTER TABLE personas ADD COLUMN caller TEXT")
             connection.execute("CREATE INDEX IF NOT EXISTS images_by_time ON images(created_at)")
+            connection.execute("CREATE INDEX IF NOT EXISTS images_by_hash ON images(sha256)")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT, "
                 "caller TEXT)"

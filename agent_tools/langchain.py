@@ -54,8 +54,12 @@ class ImageToolkit(BaseToolkit):
         self._loop = _BackgroundLoop()
 
     def get_tools(self) -> list[BaseTool]:
-        """Return one LangChain tool for each tool of the studio."""
-        return [StudioTool(tool, self._studio, self._loop) for tool in self._studio.tools.values()]
+        """Return one LangChain tool for each tool of the studio.
+
+        Those about jobs are left out: a call here is answered when it is done, never before.
+        """
+        tools = [tool for tool in self._studio.tools.values() if not tool.about_jobs]
+        return [StudioTool(tool, self._studio, self._loop) for tool in tools]
 
     def close(self) -> None:
         """Cancel running calls and close a studio opened here. Idempotent."""

@@ -52,6 +52,14 @@ class Settings(BaseModel):
         default=(),
         description="Further models, comma-separated, that calls may name; loaded on demand.",
     )
+    model_aliases: tuple[str, ...] = Field(
+        default=(),
+        description="Names that callers of the Images API may use for models, comma-separated, as "
+        "'dall-e-3=starter'. Other unknown names get the default model.",
+    )
+    images_deadline_s: float = Field(
+        default=600, gt=0, description="Longest time of one call of the Images API, seconds."
+    )
     memory_gb: float = Field(
         default=16,
         gt=0,
@@ -129,6 +137,13 @@ class Settings(BaseModel):
     links: Literal["resource", "https", "text"] = Field(
         default="resource", description="Form of links; https needs public_url."
     )
+    answer_within_s: float = Field(
+        default=45,
+        gt=0,
+        le=3600,
+        description="Seconds after which a call over MCP is answered with a job_id and goes on in "
+        "the background; many clients give up at 60.",
+    )
     apps: bool = Field(
         default=True, description="Offer the gallery inside the chat (MCP Apps) to hosts."
     )
@@ -204,7 +219,7 @@ class Settings(BaseModel):
     max_upload_mb: float = Field(default=20, gt=0, le=200, description="Largest picture taken in.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("accept_license", "models", mode="before")
+    @field_validator("accept_license", "models", "model_aliases", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -212,6 +227,15 @@ class Settings(BaseModel):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("model_aliases", mode="after")
+    @classmethod
+    def _check_aliases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pair in value:
+            alias, _, target = pair.partition("=")
+            if not alias.strip() or not target.strip():
+                raise ValueError(f"'{pair}' is not written as alias=model")
+        return value
 
     @field_validator("data", mode="after")
     @classmethod
@@ -227,6 +251,12 @@ class Settings(BaseModel):
     @classmethod
     def _check_key(cls, value: SecretStr | None) -> SecretStr | None:
         return None if value is None else SecretStr(check_key(value.get_secret_value()))
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The model that each alias leads to."""
+        pairs = (pair.partition("=") for pair in self.model_aliases)
+        return {alias.strip(): target.strip() for alias, _, target in pairs}
 
     @property
     def kb_target(self) -> str:

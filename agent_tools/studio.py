@@ -41,6 +41,8 @@ class Studio:
         gallery: keeps pictures with their recipes.
         personas: keeps personas by id.
         knowledge: exports to knowledge bases and searches the local index.
+        jobs: calls that go on after they were answered.
+        idempotency: what calls with a key of the caller's gave.
         calls: how many calls there were, and how they ended.
         budget: what painting costs each caller.
         tools: every tool by name.
@@ -54,6 +56,9 @@ class Studio:
         personas: PersonaStore,
         knowledge: Knowledge,
     ) -> None:
+        from agent_tools.idempotency import Idempotency
+        from agent_tools.jobs import Jobs
+        from agent_tools.process_mark import ProcessMark
         from agent_tools.tools import all_tools
 
         self.settings = settings
@@ -62,6 +67,9 @@ class Studio:
         self.personas = personas
         self.knowledge = knowledge
         self.repeats = Repeats(gallery)
+        self._mark = ProcessMark(gallery.data_dir / "processes")
+        self.jobs = Jobs(gallery, self._mark)
+        self.idempotency = Idempotency(gallery, self._mark)
         self.calls = CallCounts()
         self.budget = Budget(settings.budget_s_per_hour)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
@@ -117,7 +125,8 @@ class Studio:
             raise NotFound(
                 f"There is no tool '{name[:80]}'.", hint=f"Tools: {', '.join(sorted(self.tools))}."
             )
-        require_scope(tool.scope)
+        if not tool.about_jobs:  # a job is its caller's own, whose call was allowed
+            require_scope(tool.scope)
         try:
             checked = tool.Arguments.model_validate(dict(arguments))
         except ValidationError as error:
@@ -150,8 +159,10 @@ class Studio:
         return tool_image(record, self.gallery, self.settings.public_url)
 
     async def close(self) -> None:
-        """Stop the engine and close the files."""
+        """Stop running jobs and the engine and close the files."""
+        await self.jobs.close()
         await self.engine.close()
+        self._mark.close()
         self.knowledge.close()
         self.gallery.close()
 

@@ -1,4 +1,4 @@
-"""The HTTP server: MCP at /mcp, pictures at /images, collections at /kb, health."""
+"""The HTTP server: MCP at /mcp, the Images API at /v1, pictures, collections, health."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from server.auth import AccessPolicy, error_response
 from server.connections import http_config
 from server.guard import Guard
 from server.images import image_routes
+from server.images_api import images_api_routes
 from server.kb_pages import kb_routes
 from server.logs import configure_logging, current_request_id
-from server.mcp import build_server
+from server.mcp import ToolServer, build_server
 from server.metrics import Metrics, metrics_route
 from server.oauth import METADATA_PATH
 from server.packs import pack_routes
@@ -41,13 +42,20 @@ GRACE_S = 10
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> Starlette:
+def build_app(
+    studio: Studio,
+    warm_up: WarmUp,
+    *,
+    host: str = "127.0.0.1",
+    server: ToolServer | None = None,
+) -> Starlette:
     """Build the HTTP application of a studio. Its lifespan loads the model and closes the studio.
 
     Args:
         studio: what the tools work with.
         warm_up: told to start with the application.
         host: the address it will listen on; decides who may call.
+        server: the MCP server, if it shall have more than the studio's tools.
 
     Raises:
         BadSettings: if others could reach it without a token, or settings contradict each other.
@@ -55,7 +63,7 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
     settings = studio.settings
     policy = AccessPolicy.for_bind(settings, host)
     metrics = Metrics()
-    server = build_server(studio)
+    server = server or build_server(studio)
     # The guard checks Host and Origin for all routes, so the SDK's own check, which knows fewer
     # names, is off. The SDK bounds the body of a message to 4 MiB.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
@@ -88,6 +96,7 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
         routes=[
             *mcp_app.routes,
             *image_routes(studio),
+            *images_api_routes(studio),
             *kb_routes(studio),
             *pack_routes(studio),
             *_metadata_routes(policy),

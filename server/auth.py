@@ -253,9 +253,11 @@ def error_response(
     challenge: str = "",
     retry_after_s: float | None = None,
 ) -> JSONResponse:
-    """Return an error as every route says it."""
+    """Return an error as every route says it; `type` and `param` are for clients of OpenAI's."""
     headers = {"WWW-Authenticate": challenge or _REALM} if challenge or status == 401 else {}
     if retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
-    body = {"error": {"code": code, "message": message, "hint": hint}}
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    said = {"code": code, "message": message, "hint": hint, "type": kind, "param": None}
+    body = {"error": said}
     return JSONResponse(body, status_code=status, headers=headers)

@@ -53,6 +53,27 @@ def _without_titles(node: Any) -> Any:
     return cleaned
 
 
+_JOB = {
+    "type": "object",
+    "description": "Set instead of all else if the call goes on in the background; see get_job.",
+    "properties": {name: {"type": "string"} for name in ("job_id", "status", "message")},
+    "required": ["job_id", "status", "message"],
+}
+
+
+def or_job(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the output schema of a tool whose call may be answered with `job` instead.
+
+    The answer has either all that the tool's own schema requires or the property "job", so hosts
+    can check both; the root stays a plain object, as MCP wants it.
+    """
+    return {
+        **{name: value for name, value in schema.items() if name != "required"},
+        "properties": {**schema.get("properties", {}), "job": _JOB},
+        "anyOf": [{"required": schema.get("required", [])}, {"required": ["job"]}],
+    }
+
+
 def success(result: ToolResult, settings: Settings) -> CallToolResult:
     """Shape a tool's result for an MCP client as `settings` say."""
     text = result.text
@@ -94,16 +115,19 @@ def failure(error: AgentToolsError) -> CallToolResult:
     return CallToolResult(
         content=[TextContent(text=text)],
         is_error=True,
-        _meta={
-            ERROR_META: {
-                "code": error.code,
-                "message": error.message,
-                "hint": error.hint,
-                "retryable": error.retryable,
-                "data": error.data,
-            }
-        },
+        _meta={ERROR_META: error_data(error)},
     )
+
+
+def error_data(error: AgentToolsError) -> dict[str, Any]:
+    """Return an error as programs read it."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "retryable": error.retryable,
+        "data": error.data,
+    }
 
 
 def _address(image: ToolImage, settings: Settings) -> str:

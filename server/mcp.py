@@ -17,7 +17,7 @@ from typing import Any
 from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
-from mcp.types import CallToolResult, Resource, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, Resource, ToolAnnotations
 from mcp.types import Tool as PublishedTool
 
 import agent_tools
@@ -33,8 +33,10 @@ from server.apps.gallery import (
     gallery_app,
     tool_meta,
 )
+from server.calls import note
 from server.logs import configure_logging, current_request_id, new_request_id, request
 from server.shutdown import close_within, leave_now
+from server.tasks import Tasks
 from server.warm_up import WarmUp
 
 logger = logging.getLogger(__name__)
@@ -48,7 +50,8 @@ INSTRUCTIONS = (
     "readable text. Before making a picture, search_kb may find one that exists. When the user "
     "likes a picture, export_to_kb puts it with its caption where a chatbot finds it again. Show "
     "the caption beside the picture and use the alt text. The same words and seed give the same "
-    "picture. Errors say what to do next."
+    "picture. A call that takes long may answer with a job_id: call get_job for its result. "
+    "Errors say what to do next."
 )
 _LISTED_IMAGES = 50
 # Long enough for the answer to be written before the libraries' import takes Python's lock.
@@ -70,24 +73,27 @@ class ToolServer(MCPServer[Any]):
             instructions=INSTRUCTIONS,
             version=agent_tools.__version__,
             middleware=[_with_request_id, *([announce_in_handshake] if settings.apps else [])],
-            extensions=[gallery_app()] if settings.apps else [],
+            extensions=[Tasks(studio), *([gallery_app()] if settings.apps else [])],
         )
 
     async def list_tools(self) -> list[PublishedTool]:
         """Return every tool; needs no model."""
         if self._on_listed is not None:
             self._on_listed()
-        return self._published
+        return [*self._published, *await super().list_tools()]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         """Run a tool. What fails is told to the model with the next step, in the result."""
+        if name not in self._studio.tools and self._tool_manager.get_tool(name) is not None:
+            return await super().call_tool(name, arguments, context)  # one that was added
         started = time.monotonic()
         outcome = "ok"
         try:
             _check_rate(context)
             result = await self._studio.call(name, arguments, _progress_to(context))
+            note(result)
             return content.success(result, self._studio.settings)
         except AgentToolsError as error:
             outcome = error.code
@@ -211,14 +217,15 @@ def _add_resources(server: ToolServer, studio: Studio) -> None:
 
 
 def _published(tool: Tool, settings: Settings) -> PublishedTool:
+    output = content.published_schema(tool.Output, output=True)
+    if not tool.about_jobs:
+        output = content.or_job(output)
     return PublishedTool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
         input_schema=content.published_schema(tool.Arguments),
-        output_schema=content.published_schema(tool.Output, output=True)
-        if settings.structured
-        else None,
+        output_schema=output if settings.structured else None,
         annotations=ToolAnnotations(
             title=tool.title,
             read_only_hint=tool.read_only,

@@ -20,6 +20,8 @@ TARGETS = [
     "test-fast",
     "test-s3",
     "test-long",
+    "test-openai",
+    "conformance",
     "check",
     "bench",
     "bench-engine",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "get_image": {"image_id": "img_000000000000000000000000"},
     "export_to_kb": {},
     "search_kb": {"question": "Do you have a red teapot?"},
+    "get_job": {"job_id": "job_0123456789abcdef0123456789abcdef01234567"},
+    "cancel_job": {"job_id": "job_0123456789abcdef0123456789abcdef01234567"},
 }
 TOOLS = {tool.name: tool for tool in all_tools()}
 
@@ -51,11 +54,23 @@ def test_a_model_can_read_the_tool(tool: Tool) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
 def test_reading_tools_are_marked_as_such_and_none_reaches_the_open_web(tool: Tool) -> None:
-    assert tool.read_only == (tool.name in {"get_image", "list_personas", "search_kb"})
+    reading = {"get_image", "list_personas", "search_kb", "get_job"}
+    assert tool.read_only == (tool.name in reading)
     assert not tool.open_world or tool.name == "export_to_kb"
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES), scope="class")
+def test_langchain_gets_every_tool_but_those_about_jobs(tmp_path: Path) -> None:
+    # A call there is answered when it is done, so there is no job to ask about.
+    studio = Studio.open(Settings(data=tmp_path))
+    with ImageToolkit(studio) as toolkit:
+        names = {tool.name for tool in toolkit.get_tools()}
+    studio.gallery.close()
+    assert set(TOOLS) - names == {"get_job", "cancel_job"}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in EXAMPLES if not TOOLS[name].about_jobs), scope="class"
+)
 class TestLangChainStandard(ToolsUnitTests):
     """LangChain's own unit tests, for every real tool."""
 

@@ -90,7 +90,7 @@ async def test_an_agent_paints_over_stdio_and_a_cancelled_painting_is_not_kept(
         async with Client(stdio_client(server, errlog=log), mode=era) as client:
             assert client.protocol_version == ERAS[era]
             names = [tool.name for tool in (await client.list_tools()).tools]
-            assert len(names) == 9
+            assert len(names) == 11
             await cancel_when_it_paints(client, {"prompt": "a red mug", "steps": 150, "count": 4})
             done: list[float] = []
 
@@ -127,7 +127,7 @@ async def test_a_model_that_is_not_there_stops_only_painting(era: str, tmp_path:
         env=environment(tmp_path / "data", tmp_path / "no-such-model"),
     )
     async with Client(server, mode=era) as client:
-        assert len((await client.list_tools()).tools) == 9
+        assert len((await client.list_tools()).tools) == 11
         drawn = await client.call_tool("draw_diagram", {"source": DIAGRAM})
         assert not drawn.is_error, text_of(drawn)
         refused = await client.call_tool("generate_image", {"prompt": "a mug"})
@@ -150,7 +150,7 @@ async def main():
     studio = Studio.open(load_settings())
     for mode in ("auto", "legacy"):
         async with Client(build_server(studio), mode=mode) as client:
-            assert len((await client.list_tools()).tools) == 9
+            assert len((await client.list_tools()).tools) == 11
     await studio.close()
 
 asyncio.run(main())
