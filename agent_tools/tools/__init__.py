@@ -7,11 +7,8 @@ from agent_tools.tools.base import Tool
 
 def all_tools() -> tuple[Tool, ...]:
     """Return one instance of each tool, in the order that doors list them."""
-<<<<<<< HEAD
-    from agent_tools.tools.create_avatar_pack import CreateAvatarPack
-=======
     from agent_tools.tools.cancel_job import CancelJob
->>>>>>> main
+    from agent_tools.tools.create_avatar_pack import CreateAvatarPack
     from agent_tools.tools.create_persona_avatar import CreatePersonaAvatar
     from agent_tools.tools.create_product_variants import CreateProductVariants
     from agent_tools.tools.draw_diagram import DrawDiagram
@@ -19,11 +16,8 @@ def all_tools() -> tuple[Tool, ...]:
     from agent_tools.tools.export_to_kb import ExportToKb
     from agent_tools.tools.generate_image import GenerateImage
     from agent_tools.tools.get_image import GetImage
-<<<<<<< HEAD
-    from agent_tools.tools.list_personas import ListPersonas
-=======
     from agent_tools.tools.get_job import GetJob
->>>>>>> main
+    from agent_tools.tools.list_personas import ListPersonas
     from agent_tools.tools.search_kb import SearchKb
     from agent_tools.tools.upscale_image import UpscaleImage
 
