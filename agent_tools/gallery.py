@@ -369,7 +369,7 @@ class Gallery:
         from agent_tools.pictures import thumbnail_webp
 
         data = thumbnail_webp(self.open_image(record.image_id), side)
-        _write_atomically(path, data, sync=False)
+        write_atomically(path, data, sync=False)
         return data
 
     def close(self) -> None:
@@ -433,7 +433,7 @@ class Gallery:
             os.utime(path)  # an orphan of an earlier crash is young again: nobody may remove it now
         except FileNotFoundError:
             path.parent.mkdir(exist_ok=True)
-            _write_atomically(path, image.data)
+            write_atomically(path, image.data)
         known = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
         caller = self.owner()
         return ImageRecord(
@@ -491,7 +491,7 @@ def _thumbnail_name(record: ImageRecord, side: int) -> str:
     return f"{record.sha256[:32]}-{side}.webp"
 
 
-def _write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write to a temporary file beside `path`, flush it to the disk, rename it into place."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:

@@ -158,8 +158,7 @@ def _automatic(image: Image.Image) -> Segmentation:
     linear = linear_from_srgb(np.asarray(small))
     oklab = np.asarray(oklab_from_linear(linear), np.float32)
     product, *others = (
-        _clean(~_background(oklab, _STEP_TOLERANCE * factor))
-        for factor in (1.0, _STRICTER, _LOOSER)
+        clean(~_background(oklab, _STEP_TOLERANCE * factor)) for factor in (1.0, _STRICTER, _LOOSER)
     )
     stability = min(overlap(product, other) for other in others)
     area = float(product.mean())
@@ -216,7 +215,7 @@ def _background(oklab: Floats, tolerance: float) -> Flags:
     return background
 
 
-def _clean(product: Flags) -> Flags:
+def clean(product: Flags) -> Flags:
     """Remove specks and hairs, then close pinholes, and keep the parts that belong together."""
     opened = grow(~grow(~product, 1), 1)
     closed = ~grow(~grow(opened, 2), 2)
