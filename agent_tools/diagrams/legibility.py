@@ -8,6 +8,7 @@ its own, which gives its exact place, and once in its real color on nothing.
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
@@ -21,8 +22,10 @@ from agent_tools.diagrams.theme import Theme
 
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3 (AA) for text of normal size
 _VISIBLE = 24.0  # difference of one 8-bit channel; the halo of anti-aliasing is below
+_HALO = re.compile(r"paint-order:stroke.*?\bstroke:(#[0-9a-f]{6})")
 _SHAPES = frozenset(
-    svg.tag(n) for n in ("path", "rect", "circle", "ellipse", "line", "polygon", "polyline", "use")
+    svg.tag(n) for n in ("path", "rect", "circle", "ellipse", "line", "polygon", "polyline", "use",
+    "image")
 )
 
 
@@ -45,7 +48,7 @@ def contrast(one: str, other: str) -> float:
 
 def inspect_labels(root: Element, theme: Theme, scale: float = 1.0) -> list[Label]:
     """Return every text that can be seen, as drawn on its background."""
-    return [label for _, label, _ in _inspect(root, theme, scale)]
+    return [seen.label for seen in _inspect(root, theme, scale)]
 
 
 def make_legible(root: Element, theme: Theme) -> list[Label]:
@@ -55,7 +58,8 @@ def make_legible(root: Element, theme: Theme) -> list[Label]:
         The labels as they are now.
     """
     labels = []
-    for element, label, crossed in _inspect(root, theme, 1.0):
+    for seen in _inspect(root, theme, 1.0):
+        element, label = seen.element, seen.label
         if label.contrast < MIN_CONTRAST:
             choices = (theme.ink, theme.paper, "#000000", "#ffffff")
             color = next(
@@ -70,7 +74,7 @@ def make_legible(root: Element, theme: Theme) -> list[Label]:
             fill_opacity="1",
             stroke="none",
         )
-        if crossed:
+        if seen.crossed:
             svg.set_style(
                 element,
                 paint_order="stroke",
@@ -79,6 +83,28 @@ def make_legible(root: Element, theme: Theme) -> list[Label]:
                 stroke_linejoin="round",
                 stroke_dasharray="none",
             )
+    return labels
+
+
+def worst_contrasts(root: Element, theme: Theme) -> list[Label]:
+    """Return every label with its worst contrast on a background that is not of one color.
+
+    Each label is compared with the darkest and the lightest twentieth of what lies within two
+    pixels of its letters; one with a halo, which covers that much, keeps what it has.
+    """
+    labels = []
+    for seen in _inspect(root, theme, 1.0):
+        if halo := _HALO.search(seen.element.get("style", "")):
+            light = contrast(seen.label.color, halo[1])
+            labels.append(replace(seen.label, background=halo[1], contrast=light))
+            continue
+        light = seen.around @ np.array((0.2126, 0.7152, 0.0722))
+        order = np.argsort(light, kind="stable")
+        some = max(1, len(order) // 20)
+        grounds = [_hex(np.median(seen.around[o], axis=0)) for o in (order[:some], order[-some:])]
+        color = seen.label.color
+        worst = min(grounds, key=lambda ground: contrast(color, ground))
+        labels.append(replace(seen.label, background=worst, contrast=contrast(color, worst)))
     return labels
 
 
@@ -95,7 +121,22 @@ def content_box(root: Element, theme: Theme) -> tuple[float, float, float, float
     return x + left, y + top, right - left, bottom - top
 
 
-def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, Label, bool]]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A text as it is drawn.
+
+    Attributes:
+        around: (pixels, 3) 8-bit RGB of what lies behind and within two pixels of the letters.
+        crossed: whether something runs behind the letters, or upright between two of them.
+    """
+
+    element: Element
+    label: Label
+    around: NDArray[np.uint8]
+    crossed: bool
+
+
+def _inspect(root: Element, theme: Theme, scale: float) -> list[_Seen]:
     elements = svg.texts(root)
     numbers = _numbers(root, scale)
     colors = np.asarray(rasterize(svg.to_text(_only_texts(root)), scale=scale, smooth=False))
@@ -127,20 +168,11 @@ def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, L
         middle = np.median(ground[rows, columns], axis=0)
         background = _hex(middle)
         label = Label(svg.text_of(element), box, color, background, contrast(color, background))
-        found.append((element, label, _crossed(ground, rows, columns, middle)))
+        near = np.clip(columns[:, None] + np.arange(-2, 3), 0, ground.shape[1] - 1)
+        around = ground[rows[:, None], near].reshape(-1, 3)
+        crossed = bool((np.abs(around - middle).max(axis=-1) > _VISIBLE).any())
+        found.append(_Seen(element, label, around, crossed))
     return found
-
-
-def _crossed(
-    ground: NDArray[np.uint8],
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    background: NDArray[np.float64],
-) -> bool:
-    """Return whether something runs behind the glyphs, or upright between two of them."""
-    near = np.clip(columns[:, None] + np.arange(-2, 3), 0, ground.shape[1] - 1)
-    distance = np.abs(ground[rows[:, None], near] - background).max(axis=-1)
-    return bool((distance > _VISIBLE).any())
 
 
 def _numbers(root: Element, scale: float) -> NDArray[np.uint32]:

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
 from PIL import Image
 
-from agent_tools.diagrams import finish, legibility, repair, source, svg
-from agent_tools.diagrams.describe import describe
+from agent_tools.diagrams import finish, illustrate, legibility, repair, source, svg
+from agent_tools.diagrams.describe import Description, describe
 from agent_tools.diagrams.errors import DiagramRefused, DiagramTooLarge
+from agent_tools.diagrams.illustrate import PLAIN, Illustration
 from agent_tools.diagrams.labels import plain
 from agent_tools.diagrams.legibility import Label
 from agent_tools.diagrams.mermaid import MermaidRenderer
@@ -60,8 +62,27 @@ class Drawing:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says, before anything is drawn.
+
+    Attributes:
+        nodes: id, label and shape of every node that can carry a picture.
+    """
+
+    kind: str
+    description: Description
+    nodes: tuple[dict[str, str], ...]
+    notes: tuple[str, ...]
+
+
 def render(
-    text: str, *, title: str = "", aspect: Aspect = "auto", theme: ThemeName = "light"
+    text: str,
+    *,
+    title: str = "",
+    aspect: Aspect = "auto",
+    theme: ThemeName = "light",
+    illustration: Illustration = PLAIN,
 ) -> Drawing:
     """Draw Mermaid text.
 
@@ -71,28 +92,28 @@ def render(
         aspect: the shape to come close to; "auto" keeps the text's direction unless the
             picture would be a ribbon.
         theme: the palette.
+        illustration: pictures that are added.
 
     Raises:
         DiagramError: with line and column for syntax, with the limit for size.
     """
-    prepared = source.prepare(text)
     palette = THEMES[theme]
-    renderer = MermaidRenderer(palette)
-    problem = repair.explain(renderer, prepared)
-    if problem is not None:
-        raise problem
-    model = renderer.parse(prepared.text)
-    heading = plain(title) or prepared.title or plain(str(model.get("title") or ""))
-    prepared = source.without_title(prepared)
-    description = describe(prepared.kind, model, heading)
-    if not description.labels:
-        raise DiagramRefused(
-            f"There is nothing in this {description.noun.lower()}.",
-            hint="Add at least one named part below the first line.",
-        )
-    drawn, root = _best_shape(renderer, prepared, palette, aspect)
+    renderer = MermaidRenderer(palette, illustration.size)
+    prepared, model, description = _read(renderer, text, title)
+    marks = illustrate.marks(prepared.kind, model, illustration)
+    nodes = illustrate.nodes_of(prepared.kind, model)
+
+    def lay_out(turned: str) -> Element:
+        root = _laid_out(renderer, turned + marks, palette)
+        illustrate.place_icons(root, palette, illustration, nodes)
+        return _finished(root, palette)
+
+    heading = description.title
+    drawn, root = _best_shape(lay_out, prepared, aspect)
     finish.add_canvas(root, palette, heading, PADDING)
     labels = legibility.make_legible(root, palette)
+    if illustration.backdrop is not None:
+        labels = illustrate.add_backdrop(root, palette, illustration.backdrop)
     _, _, width, height = svg.view_box(root)
     notes = list(prepared.notes)
     scale = min(SCALE, MAX_SIDE / max(width, height))
@@ -120,8 +141,38 @@ def render(
     )
 
 
+def check(text: str, *, title: str = "") -> Reading:
+    """Read Mermaid text as `render` does, and draw nothing.
+
+    Raises:
+        DiagramError: as `render` does, except for what only the layout can find.
+    """
+    prepared, model, description = _read(MermaidRenderer(THEMES["light"]), text, title)
+    nodes = tuple(illustrate.nodes_of(prepared.kind, model))
+    return Reading(prepared.kind, description, nodes, prepared.notes)
+
+
+def _read(
+    renderer: MermaidRenderer, text: str, title: str
+) -> tuple[Source, dict[str, Any], Description]:
+    prepared = source.prepare(text)
+    problem = repair.explain(renderer, prepared)
+    if problem is not None:
+        raise problem
+    model = renderer.parse(prepared.text)
+    heading = plain(title) or prepared.title or plain(str(model.get("title") or ""))
+    prepared = source.without_title(prepared)
+    description = describe(prepared.kind, model, heading)
+    if not description.labels:
+        raise DiagramRefused(
+            f"There is nothing in this {description.noun.lower()}.",
+            hint="Add at least one named part below the first line.",
+        )
+    return prepared, model, description
+
+
 def _best_shape(
-    renderer: MermaidRenderer, prepared: Source, theme: Theme, aspect: Aspect
+    lay_out: Callable[[str], Element], prepared: Source, aspect: Aspect
 ) -> tuple[str, Element]:
     own = source.direction(prepared)
     texts = [source.turned(prepared, own) if own else prepared.text]
@@ -130,7 +181,7 @@ def _best_shape(
     drawn: list[tuple[str, Element]] = []
     for text in texts:
         try:
-            root = _laid_out(renderer, text, theme)
+            root = lay_out(text)
         except DiagramTooLarge:
             if text == texts[-1] and not drawn:
                 raise
@@ -143,7 +194,10 @@ def _best_shape(
 
 
 def _laid_out(renderer: MermaidRenderer, text: str, theme: Theme) -> Element:
-    root = svg.sanitized(renderer.svg(text), theme, renderer.lines(text))
+    return svg.sanitized(renderer.svg(text), theme, renderer.lines(text))
+
+
+def _finished(root: Element, theme: Theme) -> Element:
     finish.finish(root, theme)
     x, y, width, height = svg.view_box(root)
     if max(width, height) > MAX_DRAWING or width * height > MAX_AREA:

@@ -18,11 +18,14 @@ from typing import Any
 
 from PIL import Image
 
+from agent_tools.diagrams.describe import Description
 from agent_tools.diagrams.errors import DiagramError, DiagramTimeout, DiagramTooLarge
 from agent_tools.diagrams.errors import from_json as error_from_json
 from agent_tools.diagrams.errors import to_json as error_to_json
+from agent_tools.diagrams.illustrate import PLAIN, Illustration
 from agent_tools.diagrams.legibility import Label
-from agent_tools.diagrams.render import Aspect, Drawing, render
+from agent_tools.diagrams.render import Aspect, Drawing, Reading, render
+from agent_tools.diagrams.render import check as check_here
 from agent_tools.diagrams.theme import ThemeName
 
 TIMEOUT_S = 90.0  # of the clock, which runs on while the machine does something else
@@ -40,6 +43,7 @@ def draw(
     title: str = "",
     aspect: Aspect = "auto",
     theme: ThemeName = "light",
+    illustration: Illustration = PLAIN,
     timeout_s: float = TIMEOUT_S,
 ) -> Drawing:
     """Draw Mermaid text in a separate process; see `render.render` for the arguments.
@@ -50,7 +54,25 @@ def draw(
         DiagramError: as `render` does; DiagramTimeout after `timeout_s` seconds; DiagramTooLarge
             if the process passed its memory or processor limit.
     """
-    job = json.dumps({"text": text, "title": title, "aspect": aspect, "theme": theme})
+    job = {"text": text, "title": title, "aspect": aspect, "theme": theme}
+    return _drawing(_done({**job, "illustration": illustration.to_json()}, timeout_s)["drawing"])
+
+
+def check(text: str, *, title: str = "", timeout_s: float = TIMEOUT_S) -> Reading:
+    """Read Mermaid text in a separate process and draw nothing; see `render.check`.
+
+    Raises:
+        DiagramError: as `draw` does.
+    """
+    facts = _done({"text": text, "title": title}, timeout_s)["reading"]
+    words = facts.pop("description")
+    description = Description(**{**words, "labels": tuple(words["labels"])})
+    return Reading(
+        facts["kind"], description, tuple(facts["nodes"]), tuple(facts["notes"])
+    )
+
+
+def _done(job: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     environment = {
         **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -61,7 +83,7 @@ def draw(
     try:
         finished = subprocess.run(
             command,
-            input=job.encode(),
+            input=json.dumps(job).encode(),
             capture_output=True,
             timeout=timeout_s,
             env=environment,
@@ -88,7 +110,7 @@ def draw(
     answer = json.loads(finished.stdout)
     if "error" in answer:
         raise error_from_json(answer["error"])
-    return _drawing(answer["drawing"])
+    return dict(answer)
 
 
 def main() -> None:
@@ -96,8 +118,11 @@ def main() -> None:
     _limit_resources()
     job = json.loads(sys.stdin.buffer.read())
     try:
-        drawing = render(job["text"], title=job["title"], aspect=job["aspect"], theme=job["theme"])
-        answer: dict[str, Any] = {"drawing": _facts(drawing)}
+        if "illustration" in job:
+            job["illustration"] = Illustration.from_json(job["illustration"])
+            answer: dict[str, Any] = {"drawing": _facts(render(job.pop("text"), **job))}
+        else:
+            answer = {"reading": asdict(check_here(job["text"], title=job["title"]))}
     except DiagramError as error:
         answer = {"error": error_to_json(error)}
     sys.stdout.write(json.dumps(answer))
