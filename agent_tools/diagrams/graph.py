@@ -79,7 +79,7 @@ def to_mermaid(graph: Graph) -> str:
             is no tree, groups where the kind has none.
     """
     _check(graph)
-    numbers = {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
+    numbers = mermaid_ids(graph)
     if graph.kind == "sequence":
         lines = ["sequenceDiagram"]
         lines += [f"  participant {numbers[n.id]} as {_label(n, graph.kind)}" for n in graph.nodes]
@@ -107,6 +107,11 @@ def to_mermaid(graph: Graph) -> str:
         text = f'|"{escaped(e.label, graph.kind)}"|' if e.label.strip() else ""
         lines.append(f"  {numbers[e.source]} {_ARROWS[e.style]}{text} {numbers[e.target]}")
     return "\n".join(lines)
+
+
+def mermaid_ids(graph: Graph) -> dict[str, str]:
+    """Return the name in `to_mermaid`'s text of every node."""
+    return {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
 
 
 def _state(graph: Graph, numbers: dict[str, str]) -> str:

@@ -24,7 +24,8 @@ ICONS: Mapping[str, str] = MappingProxyType(
         "mail": "M3 6h18v12h-18zM3 7l9 7l9 -7",
         "phone": "M7 3h10v18h-10zM10.5 18h3",
         "browser": "M3 5h18v14h-18zM3 9h18M6 7h.01M8.5 7h.01",
-        "globe": "M3 12a9 9 0 1 0 18 0a9 9 0 1 0 -18 0M3 12h18M12 3c5 5 5 13 0 18c-5 -5 -5 -13 0 -18",
+        "globe": "M3 12a9 9 0 1 0 18 0a9 9 0 1 0 -18 0M3 12h18M12 3c5 5 5 13 0 18"
+        "c-5 -5 -5 -13 0 -18",
         "cloud": "M7 18a4 4 0 0 1 -.5 -8a5.5 5.5 0 0 1 10.5 -1.2a4.6 4.6 0 0 1 .5 9.2z",
         "database": "M5 6c0-4 14-4 14 0c0 4-14 4-14 0v12c0 4 14 4 14 0v-12M5 12c0 4 14 4 14 0",
         "server": "M4 4h16v6h-16zM4 14h16v6h-16zM7.5 7h.01M7.5 17h.01M11 7h6M11 17h6",
@@ -39,7 +40,8 @@ ICONS: Mapping[str, str] = MappingProxyType(
         "M11 7h.01M16 8.5h.01M8 15.5h.01",
         "camera": "M3 7h4l2 -3h6l2 3h4v12h-18zM8 13a4 4 0 1 0 8 0a4 4 0 1 0 -8 0",
         "search": "M4 10.5a6.5 6.5 0 1 0 13 0a6.5 6.5 0 1 0 -13 0M15.5 15.5l5.5 5.5",
-        "gear": "M9.5 12a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0 -5 0M5.5 12a6.5 6.5 0 1 0 13 0a6.5 6.5 0 1 0 -13 0"
+        "gear": "M9.5 12a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0 -5 0M5.5 12a6.5 6.5 0 1 0 13 0"
+        "a6.5 6.5 0 1 0 -13 0"
         "M12 2.5v3M12 18.5v3M2.5 12h3M18.5 12h3M5.3 5.3l2.1 2.1M16.6 16.6l2.1 2.1M5.3 18.7l2.1 -2.1"
         "M16.6 7.4l2.1 -2.1",
         "tool": "M14 7a4.5 4.5 0 0 1 6 -3.5l-3 3l1 2l2 1l2 -2.5a4.5 4.5 0 0 1 -6 5.5l-8.5 8.5"
@@ -75,7 +77,8 @@ ICONS: Mapping[str, str] = MappingProxyType(
         "M20.5 19.5v-5h-5",
         "mug": "M4 7h12v10a3 3 0 0 1 -3 3h-6a3 3 0 0 1 -3 -3zM16 9h2a3 3 0 0 1 0 6h-2M8 2v2M12 2v2",
         "layers": "M12 3l9 5l-9 5l-9 -5zM3 12l9 5l9 -5M3 16l9 5l9 -5",
-        "network": "M12 3.5a2 2 0 1 0 .01 0M5 17a2 2 0 1 0 .01 0M19 17a2 2 0 1 0 .01 0M11 7.5l-5 9.5"
+        "network": "M12 3.5a2 2 0 1 0 .01 0M5 17a2 2 0 1 0 .01 0M19 17a2 2 0 1 0 .01 0"
+        "M11 7.5l-5 9.5"
         "M13 7.5l5 9.5M7 19h10",
         "cube": "M5 5h14v14h-14zM9 9h6v6h-6z",
     }
@@ -114,7 +117,8 @@ _WORDS: tuple[tuple[str, str], ...] = (
      "|human|operator|support|patient|student|employee|editor|sales", "person"),
     ("mobile|phone|app|android|ios|whatsapp|sms|call", "phone"),
     ("mail|email|letter|newsletter|inbox|message|send", "mail"),
-    ("chat|talk|ask|answer|reply|conversation|comment|feedback|review|slack|question asked", "chat"),
+    ("chat|talk|ask|answer|reply|conversation|comment|feedback|review|slack",
+     "chat"),
     ("web|website|browser|page|widget|frontend|front end|ui|dashboard|portal|site", "browser"),
     ("internet|dns|cdn|world|domain|region|language|translate|translation", "globe"),
     ("cloud|aws|azure|gcp|saas", "cloud"),
@@ -125,7 +129,8 @@ _WORDS: tuple[tuple[str, str], ...] = (
      "document"),
     ("code|api|sdk|script|function|deploy|commit|repository|merge|compile|parser|parse", "code"),
     ("tool|tools|fix|repair|maintain|maintenance|edit", "tool"),
-    ("chart|metric|metrics|analytic|analytics|measure|monitor|statistics|kpi|revenue|score", "chart"),
+    ("chart|metric|metrics|analytic|analytics|measure|monitor|statistics|kpi|revenue|score",
+     "chart"),
     ("calendar|schedule|date|event|booking|appointment|week|month|meeting", "calendar"),
     ("time|timer|wait|waiting|timeout|clock|cron|delay|pending|queued|hour", "clock"),
     ("notify|notification|bell|remind|reminder|subscribe|webhook", "bell"),

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from agent_tools.diagrams import legibility, svg
 from agent_tools.diagrams.errors import DiagramRefused
@@ -110,8 +110,7 @@ def marks(kind: str, model: Mapping[str, Any], illustration: Illustration) -> st
             data={"nodes": sorted(known)},
         )
     return "".join(
-        f'\n  {node["id"]}@{{ label: "{MARK}{escaped(node["label"], "state")}" }}'
-        for node in nodes
+        f'\n  {node["id"]}@{{ label: "{MARK}{escaped(node["label"], "state")}" }}' for node in nodes
     )
 
 
@@ -146,47 +145,63 @@ def place_icons(
         holder.append(_drawn(name, left, top, illustration.size, theme, index))
 
 
-def add_backdrop(root: Element, theme: Theme, data: bytes) -> list[legibility.Label]:
-    """Lay a picture behind a finished drawing, under a scrim raised until all can be read.
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """A picture that is legible to write on.
+
+    Attributes:
+        picture: "RGB", one pixel per user unit, faded as far as needed.
+        scrim: opacity of the paper over it, 0 to 1.
+        labels: what is written on it, each with its worst contrast.
+    """
+
+    picture: Image.Image
+    scrim: float
+    labels: list[legibility.Label]
+
+
+def choose_backdrop(root: Element, theme: Theme, data: bytes) -> Backdrop:
+    """Fade a picture just enough that every label and line of a drawing can be read on it.
 
     Args:
-        root: with its canvas and legible labels; the picture goes right above the paper.
-        theme: the palette; the scrim has the paper's color.
-        data: encoded picture.
-
-    Returns:
-        The labels with their worst contrast on the new background, each at least
-        `legibility.MIN_CONTRAST`.
+        root: with its canvas and legible labels; its paper is taken out.
+        theme: the palette; the picture fades into the paper's color.
+        data: encoded PNG or JPEG picture; the middle is cropped to the canvas.
 
     Raises:
-        DiagramRefused: if no scrim makes the words legible.
+        DiagramRefused: if no fading makes the words legible.
     """
-    x, y, width, height = svg.view_box(root)
-    picture = _image(data, x, y, width, height)
-    scrim = Element(svg.tag("rect"), {"x": f"{x:.2f}", "y": f"{y:.2f}"})
-    scrim.set("width", f"{width:.2f}")
-    scrim.set("height", f"{height:.2f}")
-    root.insert(1, picture)
-    root.insert(2, scrim)
-    for opacity in np.arange(_FIRST_SCRIM, 0.99, _STEP):
-        if not _lines_stand_out(data, theme, float(opacity)):
+    root.remove(root[0])
+    _, _, width, height = svg.view_box(root)
+    size = max(1, round(width)), max(1, round(height))
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
+        picture = ImageOps.fit(opened.convert("RGB"), size, Image.Resampling.BICUBIC)
+    paper = Image.new("RGB", size, theme.paper)
+    for scrim in np.arange(_FIRST_SCRIM, 0.99, _STEP):
+        faded = Image.blend(picture, paper, float(scrim))
+        if not _lines_stand_out(faded, theme):
             continue
-        svg.set_style(scrim, fill=theme.paper, fill_opacity=f"{opacity:.2f}", stroke="none")
-        labels = legibility.worst_contrasts(root, theme)
+        labels = legibility.worst_contrasts(root, theme, faded)
         if all(label.contrast >= legibility.MIN_CONTRAST for label in labels):
-            return labels
+            return Backdrop(faded, float(scrim), labels)
     raise DiagramRefused(
         "The labels cannot be made legible on this backdrop.",
         hint="Use illustrate 'none', or leave colors of nodes out of the source.",
     )
 
 
-def _lines_stand_out(data: bytes, theme: Theme, opacity: float) -> bool:
+def insert_backdrop(root: Element, backdrop: Backdrop) -> None:
+    """Put the picture behind everything in the SVG."""
+    buffer = io.BytesIO()
+    small = backdrop.picture.copy()
+    small.thumbnail((1400, 1400))
+    small.save(buffer, "JPEG", quality=85)
+    root.insert(0, _image(buffer.getvalue(), *svg.view_box(root)))
+
+
+def _lines_stand_out(faded: Image.Image, theme: Theme) -> bool:
     """Return whether edges can be told from the darkest and lightest part of a picture."""
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
-        small = np.asarray(picture.convert("RGB").resize((64, 64)), dtype=np.float64)
-    paper = np.array([int(theme.paper[i : i + 2], 16) for i in (1, 3, 5)])
-    pixels = (small * (1 - opacity) + paper * opacity).reshape(-1, 3)
+    pixels = np.asarray(faded.resize((64, 64)), dtype=np.float64).reshape(-1, 3)
     order = np.argsort(pixels @ np.array((0.2126, 0.7152, 0.0722)))
     extremes = (pixels[order[:80]].mean(axis=0), pixels[order[-80:]].mean(axis=0))
     grounds = ["#{:02x}{:02x}{:02x}".format(*(round(float(c)) for c in e)) for e in extremes]

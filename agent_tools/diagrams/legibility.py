@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from agent_tools.diagrams import svg
-from agent_tools.diagrams.raster import rasterize
+from agent_tools.diagrams.raster import laid_on, rasterize
 from agent_tools.diagrams.theme import Theme
 
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3 (AA) for text of normal size
 _VISIBLE = 24.0  # difference of one 8-bit channel; the halo of anti-aliasing is below
 _HALO = re.compile(r"paint-order:stroke.*?\bstroke:(#[0-9a-f]{6})")
 _SHAPES = frozenset(
-    svg.tag(n) for n in ("path", "rect", "circle", "ellipse", "line", "polygon", "polyline", "use",
-    "image")
+    svg.tag(n)
+    for n in ("path", "rect", "circle", "ellipse", "line", "polygon", "polyline", "use", "image")
 )
 
 
@@ -86,14 +86,19 @@ def make_legible(root: Element, theme: Theme) -> list[Label]:
     return labels
 
 
-def worst_contrasts(root: Element, theme: Theme) -> list[Label]:
+def worst_contrasts(root: Element, theme: Theme, under: Image.Image) -> list[Label]:
     """Return every label with its worst contrast on a background that is not of one color.
 
     Each label is compared with the darkest and the lightest twentieth of what lies within two
     pixels of its letters; one with a halo, which covers that much, keeps what it has.
+
+    Args:
+        root: the drawing, without paper.
+        theme: the palette.
+        under: what it is laid on, "RGB", one pixel per user unit.
     """
     labels = []
-    for seen in _inspect(root, theme, 1.0):
+    for seen in _inspect(root, theme, 1.0, under):
         if halo := _HALO.search(seen.element.get("style", "")):
             light = contrast(seen.label.color, halo[1])
             labels.append(replace(seen.label, background=halo[1], contrast=light))
@@ -136,7 +141,9 @@ class _Seen:
     crossed: bool
 
 
-def _inspect(root: Element, theme: Theme, scale: float) -> list[_Seen]:
+def _inspect(
+    root: Element, theme: Theme, scale: float, under: Image.Image | None = None
+) -> list[_Seen]:
     elements = svg.texts(root)
     numbers = _numbers(root, scale)
     colors = np.asarray(rasterize(svg.to_text(_only_texts(root)), scale=scale, smooth=False))
@@ -147,6 +154,8 @@ def _inspect(root: Element, theme: Theme, scale: float) -> list[_Seen]:
                 parent.remove(child)
     ground = np.asarray(
         rasterize(svg.to_text(behind), scale=scale, background=theme.paper).convert("RGB")
+        if under is None
+        else laid_on(svg.to_text(behind), under, scale=scale)
     )
     x0, y0, _, _ = svg.view_box(root)
     all_rows, all_columns = np.nonzero(numbers)

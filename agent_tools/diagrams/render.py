@@ -20,7 +20,7 @@ from agent_tools.diagrams.illustrate import PLAIN, Illustration
 from agent_tools.diagrams.labels import plain
 from agent_tools.diagrams.legibility import Label
 from agent_tools.diagrams.mermaid import MermaidRenderer
-from agent_tools.diagrams.raster import rasterize, resvg_version
+from agent_tools.diagrams.raster import laid_on, rasterize, resvg_version
 from agent_tools.diagrams.source import Source
 from agent_tools.diagrams.theme import THEMES, Theme, ThemeName
 
@@ -40,11 +40,12 @@ class Drawing:
     """A finished diagram.
 
     Attributes:
-        image: "RGB", `SCALE` pixels per user unit unless that would pass `MAX_SIDE`.
+        image: "RGB".
         svg: the same picture, sanitized, text as text.
         source: the Mermaid text that was drawn, with the chosen direction.
         labels: every text with its box in user units and its contrast.
         size: width and height in user units.
+        nodes: id, label and shape of every node that can carry a picture.
     """
 
     image: Image.Image
@@ -58,6 +59,7 @@ class Drawing:
     words: tuple[str, ...]
     labels: tuple[Label, ...]
     size: tuple[float, float]
+    nodes: tuple[dict[str, str], ...]
     renderer: str
     notes: tuple[str, ...]
 
@@ -82,6 +84,7 @@ def render(
     title: str = "",
     aspect: Aspect = "auto",
     theme: ThemeName = "light",
+    scale: float = SCALE,
     illustration: Illustration = PLAIN,
 ) -> Drawing:
     """Draw Mermaid text.
@@ -92,6 +95,7 @@ def render(
         aspect: the shape to come close to; "auto" keeps the text's direction unless the
             picture would be a ribbon.
         theme: the palette.
+        scale: pixels per user unit, less if the picture would pass `MAX_SIDE`.
         illustration: pictures that are added.
 
     Raises:
@@ -112,18 +116,25 @@ def render(
     drawn, root = _best_shape(lay_out, prepared, aspect)
     finish.add_canvas(root, palette, heading, PADDING)
     labels = legibility.make_legible(root, palette)
+    backdrop = None
     if illustration.backdrop is not None:
-        labels = illustrate.add_backdrop(root, palette, illustration.backdrop)
+        backdrop = illustrate.choose_backdrop(root, palette, illustration.backdrop)
+        labels = backdrop.labels
     _, _, width, height = svg.view_box(root)
     notes = list(prepared.notes)
-    scale = min(SCALE, MAX_SIDE / max(width, height))
+    scale = min(scale, MAX_SIDE / max(width, height))
     if width > 2 * _CHAT_BUBBLE:
         notes.append(
             f"The picture is {width / height:.1f} times as wide as high and its text will be "
             "small in a chat; fewer nodes or another aspect would help."
         )
     text_svg = svg.to_text(root)
-    image = rasterize(text_svg, scale=scale, background=palette.paper).convert("RGB")
+    if backdrop is None:
+        image = rasterize(text_svg, scale=scale, background=palette.paper).convert("RGB")
+    else:
+        image = laid_on(text_svg, backdrop.picture, scale=scale)
+        illustrate.insert_backdrop(root, backdrop)
+        text_svg = svg.to_text(root)
     return Drawing(
         image=image,
         svg=text_svg,
@@ -136,6 +147,7 @@ def render(
         words=description.labels,
         labels=tuple(labels),
         size=(width, height),
+        nodes=tuple(nodes),
         renderer=f"{renderer.version}, resvg {resvg_version()}",
         notes=tuple(notes),
     )

@@ -24,7 +24,7 @@ from agent_tools.diagrams.errors import from_json as error_from_json
 from agent_tools.diagrams.errors import to_json as error_to_json
 from agent_tools.diagrams.illustrate import PLAIN, Illustration
 from agent_tools.diagrams.legibility import Label
-from agent_tools.diagrams.render import Aspect, Drawing, Reading, render
+from agent_tools.diagrams.render import SCALE, Aspect, Drawing, Reading, render
 from agent_tools.diagrams.render import check as check_here
 from agent_tools.diagrams.theme import ThemeName
 
@@ -43,6 +43,7 @@ def draw(
     title: str = "",
     aspect: Aspect = "auto",
     theme: ThemeName = "light",
+    scale: float = SCALE,
     illustration: Illustration = PLAIN,
     timeout_s: float = TIMEOUT_S,
 ) -> Drawing:
@@ -54,7 +55,7 @@ def draw(
         DiagramError: as `render` does; DiagramTimeout after `timeout_s` seconds; DiagramTooLarge
             if the process passed its memory or processor limit.
     """
-    job = {"text": text, "title": title, "aspect": aspect, "theme": theme}
+    job = {"text": text, "title": title, "aspect": aspect, "theme": theme, "scale": scale}
     return _drawing(_done({**job, "illustration": illustration.to_json()}, timeout_s)["drawing"])
 
 
@@ -67,9 +68,7 @@ def check(text: str, *, title: str = "", timeout_s: float = TIMEOUT_S) -> Readin
     facts = _done({"text": text, "title": title}, timeout_s)["reading"]
     words = facts.pop("description")
     description = Description(**{**words, "labels": tuple(words["labels"])})
-    return Reading(
-        facts["kind"], description, tuple(facts["nodes"]), tuple(facts["notes"])
-    )
+    return Reading(facts["kind"], description, tuple(facts["nodes"]), tuple(facts["notes"]))
 
 
 def _done(job: dict[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -160,6 +159,6 @@ def _drawing(facts: dict[str, Any]) -> Drawing:
     image = Image.open(io.BytesIO(base64.b64decode(facts.pop("png"))), formats=("PNG",))
     image.load()
     labels = tuple(Label(**{**label, "box": tuple(label["box"])}) for label in facts.pop("labels"))
-    for name in ("words", "size", "notes"):
+    for name in ("words", "size", "nodes", "notes"):
         facts[name] = tuple(facts[name])
     return Drawing(image=image, labels=labels, **facts)

@@ -10,6 +10,7 @@ def all_tools() -> tuple[Tool, ...]:
     from agent_tools.tools.create_persona_avatar import CreatePersonaAvatar
     from agent_tools.tools.create_product_variants import CreateProductVariants
     from agent_tools.tools.draw_diagram import DrawDiagram
+    from agent_tools.tools.edit_diagram import EditDiagram
     from agent_tools.tools.edit_image import EditImage
     from agent_tools.tools.export_to_kb import ExportToKb
     from agent_tools.tools.generate_image import GenerateImage
@@ -24,6 +25,7 @@ def all_tools() -> tuple[Tool, ...]:
         CreateProductVariants(),
         CreatePersonaAvatar(),
         DrawDiagram(),
+        EditDiagram(),
         GetImage(),
         ExportToKb(),
         SearchKb(),

@@ -23,6 +23,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "create_product_variants": {"product": "teapot", "colors": ["red", "blue"]},
     "create_persona_avatar": {"name": "Ada", "description": "a friendly shop assistant"},
     "draw_diagram": {"source": "flowchart LR\n  A --> B"},
+    "edit_diagram": {"diagram_id": "img_000000000000000000000000", "title": "Checkout"},
     "get_image": {"image_id": "img_000000000000000000000000"},
     "export_to_kb": {},
     "search_kb": {"question": "Do you have a red teapot?"},
