@@ -35,7 +35,7 @@ class Description:
 
 
 def describe(kind: str, model: dict[str, Any], title: str = "") -> Description:
-    """Describe a parsed diagram of one of the nine kinds in words."""
+    """Describe a parsed diagram in words."""
     facts = facts_of(kind, model)
     title = title or plain(str(model.get("title") or ""))
     head = f"{facts.noun} '{title}'" if title else facts.noun

@@ -200,6 +200,8 @@ def _only_texts(root: Element) -> Element:
         for child in list(parent):
             if child.tag in _SHAPES or child.tag == svg.tag("defs"):
                 parent.remove(child)
+    for element in tree.iter():
+        element.attrib.pop("clip-path", None)  # its shape went with the definitions
     for element in svg.texts(tree):
         svg.set_style(element, stroke="none")
     return tree

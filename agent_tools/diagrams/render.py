@@ -90,7 +90,7 @@ def render(
     """Draw Mermaid text.
 
     Args:
-        text: one of the nine kinds in `source.KINDS`.
+        text: one of the kinds in `source.KINDS`.
         title: drawn above; the text's own title if empty.
         aspect: the shape to come close to; "auto" keeps the text's direction unless the
             picture would be a ribbon.

@@ -249,7 +249,7 @@ def test_the_check_for_live_content_sees_it() -> None:
         ("flowchart LR\n" + "a" * MAX_CHARACTERS, InvalidArguments),
         ("flowchart LR\n" + "\n".join(f"a{i} --> b{i}" for i in range(400)), DiagramTooLarge),
         ("flowchart LR\n  a[" + "x" * 2000 + "]", DiagramError),
-        ("gitGraph\n  commit", DiagramError),
+        ("C4Context\n  Person(a, b)", DiagramError),
         ("hello there", DiagramError),
         ("   \n  ", DiagramError),
     ],
