@@ -46,6 +46,16 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+def contrasts(color: str, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the WCAG contrast of a #rrggbb color with each of (n, 3) 8-bit RGB pixels."""
+    channels = pixels.astype(np.float64) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    light = linear @ np.array((0.2126, 0.7152, 0.0722)) + 0.05
+    own = _luminance(color) + 0.05
+    ratios: NDArray[np.float64] = np.maximum(light, own) / np.minimum(light, own)
+    return ratios
+
+
 def inspect_labels(root: Element, theme: Theme, scale: float = 1.0) -> list[Label]:
     """Return every text that can be seen, as drawn on its background."""
     return [seen.label for seen in _inspect(root, theme, scale)]
@@ -89,8 +99,8 @@ def make_legible(root: Element, theme: Theme) -> list[Label]:
 def worst_contrasts(root: Element, theme: Theme, under: Image.Image) -> list[Label]:
     """Return every label with its worst contrast on a background that is not of one color.
 
-    Each label is compared with the darkest and the lightest twentieth of what lies within two
-    pixels of its letters; one with a halo, which covers that much, keeps what it has.
+    Each label is compared with the worst twentieth of what lies within two pixels of its
+    letters; one with a halo, which covers that much, keeps what it has.
 
     Args:
         root: the drawing, without paper.
@@ -103,13 +113,15 @@ def worst_contrasts(root: Element, theme: Theme, under: Image.Image) -> list[Lab
             light = contrast(seen.label.color, halo[1])
             labels.append(replace(seen.label, background=halo[1], contrast=light))
             continue
-        light = seen.around @ np.array((0.2126, 0.7152, 0.0722))
-        order = np.argsort(light, kind="stable")
-        some = max(1, len(order) // 20)
-        grounds = [_hex(np.median(seen.around[o], axis=0)) for o in (order[:some], order[-some:])]
-        color = seen.label.color
-        worst = min(grounds, key=lambda ground: contrast(color, ground))
-        labels.append(replace(seen.label, background=worst, contrast=contrast(color, worst)))
+        ratios = contrasts(seen.label.color, seen.around)
+        ground = seen.around[np.argsort(ratios, kind="stable")[len(ratios) // 20]]
+        labels.append(
+            replace(
+                seen.label,
+                background=_hex(ground.astype(np.float64)),
+                contrast=contrast(seen.label.color, _hex(ground.astype(np.float64))),
+            )
+        )
     return labels
 
 

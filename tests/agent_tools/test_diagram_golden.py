@@ -1,4 +1,4 @@
-"""Thirty diagrams of all kinds: laid out as before, legible, on the paper, arrows at their nodes."""
+"""Thirty diagrams of all kinds: laid out as before, legible, on the paper, lines at their boxes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from agent_tools.diagrams.render import Drawing, render
 from agent_tools.diagrams.source import KINDS
 from agent_tools.diagrams.theme import LIGHT
 
-REACH = 10.0  # user units between a line's end and its box: an arrowhead
+REACH = 20.0  # user units from line to box: the hollow triangle of inheritance is 18 long
 GRAPHS = [
     name
     for name, text in GOLDEN.items()
@@ -61,9 +61,11 @@ def ends(drawing: Drawing) -> list[tuple[str, str, tuple[float, float], tuple[fl
     layout = next(iter(MermaidRenderer(LIGHT).layout(drawing.source)["layout"].values()))
     root = ElementTree.fromstring(drawing.svg)
     paths = {e.get("id", ""): e.get("d", "") for e in root.iter(svg.tag("path"))}
+    # Class and table diagrams number theirs instead.
+    numbered = sorted((int(k.rpartition("_")[2]), d) for k, d in paths.items() if "-id_" in k)
     found = []
-    for edge in layout["edges"]:
-        path = paths.get(f"diagram-{edge['id']}") or paths.get(edge["id"])
+    for index, edge in enumerate(layout["edges"]):
+        path = numbered[index][1] if numbered else paths.get(f"diagram-{edge['id']}")
         if path is not None:
             numbers = [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", path)]
             first, last = (numbers[0], numbers[1]), (numbers[-2], numbers[-1])
