@@ -31,11 +31,10 @@ def facts_of(kind: str, model: dict[str, Any]) -> Facts:
 
 def _flowchart(model: dict[str, Any]) -> Facts:
     names = {n["id"]: _node_label(n) for n in model["nodes"]}
-    groups = [
-        (plain(g.get("title") or g["id"]), [names.get(n, n) for n in g["nodes"]])
-        for g in model.get("subgraphs", [])
-    ]
     names |= {g["id"]: plain(g.get("title") or g["id"]) for g in model.get("subgraphs", [])}
+    groups = [
+        (names[g["id"]], [names.get(n, n) for n in g["nodes"]]) for g in model.get("subgraphs", [])
+    ]
     nodes = [n for n in model["nodes"] if n["id"] not in {g["id"] for g in model["subgraphs"]}]
     lines = [
         f"{names.get(e['from'], e['from'])} {_arrow(e)} {names.get(e['to'], e['to'])}"

@@ -8,21 +8,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from xml.etree.ElementTree import Element
 
 from PIL import Image
 
-from agent_tools.diagrams import finish, illustrate, legibility, repair, source, svg
-from agent_tools.diagrams.describe import Description, describe
+from agent_tools.diagrams import finish, illustrate, ladder, legibility, source, svg
+from agent_tools.diagrams.describe import Description, describe, describe_facts
 from agent_tools.diagrams.errors import DiagramRefused, DiagramTooLarge
+from agent_tools.diagrams.facts import facts_of
+from agent_tools.diagrams.flow import read_flowchart
 from agent_tools.diagrams.illustrate import PLAIN, Illustration
 from agent_tools.diagrams.labels import plain
 from agent_tools.diagrams.legibility import Label
-from agent_tools.diagrams.mermaid import MermaidRenderer
 from agent_tools.diagrams.raster import laid_on, rasterize, resvg_version
 from agent_tools.diagrams.source import Source
 from agent_tools.diagrams.theme import THEMES, Theme, ThemeName
+
+if TYPE_CHECKING:
+    from agent_tools.diagrams.mermaid import MermaidRenderer
 
 Aspect = Literal["auto", "wide", "tall", "square"]
 SCALE = 2.0
@@ -102,6 +106,12 @@ def render(
         DiagramError: with line and column for syntax, with the limit for size.
     """
     palette = THEMES[theme]
+    installed = ladder.engine()
+    if installed != "merman":
+        made = _plainer(installed, text, title, palette, illustration)
+        return _completed(made, palette, illustration, scale)
+    from agent_tools.diagrams.mermaid import MermaidRenderer
+
     renderer = MermaidRenderer(palette, illustration.size)
     prepared, model, description = _read(renderer, text, title)
     marks = illustrate.marks(prepared.kind, model, illustration)
@@ -112,16 +122,55 @@ def render(
         illustrate.place_icons(root, palette, illustration, nodes)
         return _finished(root, palette)
 
-    heading = description.title
     drawn, root = _best_shape(lay_out, prepared, aspect)
-    finish.add_canvas(root, palette, heading, PADDING)
+    made = _Made(root, drawn, prepared, description, tuple(nodes), renderer.version)
+    return _completed(made, palette, illustration, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A laid-out diagram without canvas and title."""
+
+    root: Element
+    source: str
+    prepared: Source
+    description: Description
+    nodes: tuple[dict[str, str], ...]
+    engine: str
+
+
+def _plainer(
+    installed: str | None, text: str, title: str, theme: Theme, illustration: Illustration
+) -> _Made:
+    """Lay out with one of the lesser engines of `ladder`, whose description may be shorter."""
+    prepared = source.prepare(text)
+    if illustration.icons:
+        raise DiagramRefused(
+            "Icons need the diagram engine merman, which is not installed here.",
+            hint="Use illustrate 'none' or 'backdrop', or: pip install merman.",
+        )
+    heading = plain(title) or prepared.title
+    root, name = ladder.lay_out(installed, source.without_title(prepared), theme)
+    if prepared.kind == "flowchart":
+        facts = facts_of("flowchart", read_flowchart(prepared.text))
+    else:
+        facts = ladder.facts_from(root, prepared)
+    x, y, width, height = svg.view_box(root)
+    svg.set_view_box(root, x - _MARGIN, y - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN)
+    svg.set_view_box(root, *legibility.content_box(root, theme))
+    return _Made(root, prepared.text, prepared, describe_facts(facts, heading), (), name)
+
+
+def _completed(made: _Made, palette: Theme, illustration: Illustration, scale: float) -> Drawing:
+    root, description = made.root, made.description
+    finish.add_canvas(root, palette, description.title, PADDING)
     labels = legibility.make_legible(root, palette)
     backdrop = None
     if illustration.backdrop is not None:
         backdrop = illustrate.choose_backdrop(root, palette, illustration.backdrop)
         labels = backdrop.labels
     _, _, width, height = svg.view_box(root)
-    notes = list(prepared.notes)
+    notes = list(made.prepared.notes)
     scale = min(scale, MAX_SIDE / max(width, height))
     if width > 2 * _CHAT_BUBBLE:
         notes.append(
@@ -138,17 +187,17 @@ def render(
     return Drawing(
         image=image,
         svg=text_svg,
-        source=drawn,
-        kind=prepared.kind,
+        source=made.source,
+        kind=made.prepared.kind,
         noun=description.noun,
-        title=heading,
+        title=description.title,
         alt=description.alt,
         long_description=description.long_description,
         words=description.labels,
         labels=tuple(labels),
         size=(width, height),
-        nodes=tuple(nodes),
-        renderer=f"{renderer.version}, resvg {resvg_version()}",
+        nodes=made.nodes,
+        renderer=f"{made.engine}, resvg {resvg_version()}",
         notes=tuple(notes),
     )
 
@@ -159,7 +208,13 @@ def check(text: str, *, title: str = "") -> Reading:
     Raises:
         DiagramError: as `render` does, except for what only the layout can find.
     """
-    prepared, model, description = _read(MermaidRenderer(THEMES["light"]), text, title)
+    installed, theme = ladder.engine(), THEMES["light"]
+    if installed != "merman":
+        made = _plainer(installed, text, title, theme, PLAIN)
+        return Reading(made.prepared.kind, made.description, (), made.prepared.notes)
+    from agent_tools.diagrams.mermaid import MermaidRenderer
+
+    prepared, model, description = _read(MermaidRenderer(theme), text, title)
     nodes = tuple(illustrate.nodes_of(prepared.kind, model))
     return Reading(prepared.kind, description, nodes, prepared.notes)
 
@@ -167,6 +222,8 @@ def check(text: str, *, title: str = "") -> Reading:
 def _read(
     renderer: MermaidRenderer, text: str, title: str
 ) -> tuple[Source, dict[str, Any], Description]:
+    from agent_tools.diagrams import repair
+
     prepared = source.prepare(text)
     problem = repair.explain(renderer, prepared)
     if problem is not None:
