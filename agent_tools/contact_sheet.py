@@ -1,4 +1,4 @@
-"""One picture of several variants side by side, each with its color and how close it came."""
+"""One picture of several side by side, each with two lines and, if it has one, its color."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class SheetCell:
 
     Attributes:
         image: any mode and size; shown whole.
-        color: sRGB bytes of the swatch.
+        color: sRGB bytes of the swatch; None = no swatch.
         name: the first line beside it.
         detail: the second line.
     """
 
     image: Image.Image
-    color: tuple[int, int, int]
+    color: tuple[int, int, int] | None
     name: str
     detail: str
 
 
 def contact_sheet(cells: Sequence[SheetCell]) -> Image.Image:
     """Draw the variants in rows of up to four; the same input gives the same pixels."""
-    columns = len(cells) if len(cells) <= 4 else -(-len(cells) // 2)
+    columns = len(cells) if len(cells) <= 4 else min(4, -(-len(cells) // 2))
     ratio = max(cell.image.height / cell.image.width for cell in cells)
     height = round(_CELL * min(max(ratio, 0.5), 1.5))
     rows = -(-len(cells) // columns)
@@ -65,16 +65,17 @@ def _draw_cell(sheet: Image.Image, cell: SheetCell, corner: tuple[int, int], hei
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((left, top, left + _CELL - 1, top + height - 1), outline=_LINE)
     below = top + height + 12
-    draw.rounded_rectangle(
-        (left, below, left + _SWATCH, below + _SWATCH), radius=8, fill=cell.color, outline=_LINE
-    )
-    room = _CELL - _SWATCH - 12
+    text_left = left
+    if cell.color is not None:
+        swatch = (left, below, left + _SWATCH, below + _SWATCH)
+        draw.rounded_rectangle(swatch, radius=8, fill=cell.color, outline=_LINE)
+        text_left += _SWATCH + 12
+    room = left + _CELL - text_left
     for text, offset, font, ink in (
         (cell.name, 0, _font("Inter-SemiBold.ttf", 17), _INK),
         (cell.detail, 21, _font("Inter-Regular.ttf", 14), _SOFT),
     ):
-        place = (left + _SWATCH + 12, below + offset)
-        draw.text(place, _fitting(text, font, room), font=font, fill=ink)
+        draw.text((text_left, below + offset), _fitting(text, font, room), font=font, fill=ink)
 
 
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:

@@ -8,14 +8,16 @@ which the next start removes.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import json
 import os
+import secrets
 import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -23,13 +25,17 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from agent_tools.errors import AgentToolsError, NotFound
+from agent_tools.callers import current_caller, sees_all
+from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound
+from agent_tools.recent import RecentBytes
 
 Kind = Literal["product", "persona", "diagram", "picture", "sheet", "upload", "mask"]
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+REWRITTEN = ("title", "caption", "alt", "use_when")
 _JSON_FIELDS = ("tags", "recipe", "metadata", "notes")
 _SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 UNTITLED_UPLOAD = "An uploaded picture"  # nobody said what it shows
+_RECENT_THUMBNAILS = 8_000_000  # bytes, about 400 of them
 _ORPHAN_AGE_S = 600  # another process may be between rename and commit
 
 
@@ -38,12 +44,14 @@ class ImageRecord:
     """One picture of the gallery.
 
     Attributes:
-        image_id: "img_" and 24 hex digits of the file's sha256: same picture, same id.
+        image_id: "img_" and 24 hex digits of the file's sha256: same picture, same id. What is
+            bound to a caller has 32 digits of a keyed hash (see `Gallery`).
         path: the file on this machine; never leaves it except through the command line.
         group: pictures of one call (variants of one product) share it.
         parent_id: the picture this one was made from.
-        recipe: everything needed to make it again.
+        recipe: everything needed to make it again; empty in what others published.
         metadata: flat facts that travel to knowledge bases (sku, color, persona_id).
+        caller: whose it is; None if it belongs to nobody in particular.
     """
 
     image_id: str
@@ -68,6 +76,7 @@ class ImageRecord:
     metadata: dict[str, str | int | float | bool]
     notes: tuple[str, ...]
     created_at: float
+    caller: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +108,21 @@ InTransaction = Callable[[sqlite3.Connection, list[ImageRecord]], None]
 
 
 class Gallery:
-    """Keep pictures under `data_dir`. One instance per process; safe to call from any thread."""
+    """Keep pictures under `data_dir`. One instance per process; safe to call from any thread.
 
-    def __init__(self, data_dir: Path) -> None:
+    Where a caller is known (`agent_tools.callers`), a picture belongs to them: nobody else finds
+    it, not even by its id, which is a hash under a key that never leaves this directory. Callers
+    who make or send the same picture have a record each and share the file. What was exported is
+    published: everybody gets it by its id, without its recipe. The local user and admins see all.
+
+    Args:
+        data_dir: the folder.
+        shared: one gallery for the whole team: nothing is bound to anybody.
+    """
+
+    def __init__(self, data_dir: Path, *, shared: bool = False) -> None:
         self.data_dir = data_dir
+        self._shared = shared
         self.files = data_dir / "images"
         self.thumbnails = data_dir / "thumbnails"
         try:
@@ -120,12 +140,16 @@ class Gallery:
                 code="data_directory",
                 hint="Choose another one with --data or AGENT_TOOLS_DATA.",
             ) from error
+        self._recent = RecentBytes(_RECENT_THUMBNAILS)
         self.lock = threading.RLock()
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("PRAGMA journal_mode=WAL")
         # FULL: an acknowledged picture survives power loss, not only a crash of the process.
         self.connection.execute("PRAGMA synchronous=FULL")
         self._create_schema()
+        self._key = bytes.fromhex(
+            self.connection.execute("SELECT value FROM secrets WHERE name = 'ids'").fetchone()[0]
+        )
         self._remove_orphans()
 
     @contextmanager
@@ -194,22 +218,74 @@ class Gallery:
             ]
         )[0]
 
+    def rewrite(self, image_id: str, **words: str) -> ImageRecord:
+        """Change the words of a picture as a person edits them, cleaned; the file stays.
+
+        Args:
+            words: of title, caption, alt and use_when, those to change.
+
+        Raises:
+            NotFound: if there is no such id, or the picture belongs to somebody else.
+            InvalidArguments: if nothing readable is left of a caption, title or alternative text.
+        """
+        from kb_export.captions import CAPTION_LIMIT, alt_text, clean
+        from kb_export.record import USE_WHEN_LIMIT
+
+        if not self.owns(self.get(image_id)):
+            raise NotFound(
+                f"The image '{image_id[:80]}' is somebody else's.", hint="Change one of your own."
+            )
+        cleaned = {
+            name: alt_text(text)
+            if name == "alt"
+            else clean(text, USE_WHEN_LIMIT if name == "use_when" else CAPTION_LIMIT)
+            for name, text in words.items()
+            if name in REWRITTEN
+        }
+        empty = [name for name, text in cleaned.items() if not text and name != "use_when"]
+        if empty or len(cleaned) != len(words):
+            raise InvalidArguments(
+                f"Nothing readable is left of {', '.join(empty) or 'the words'}.",
+                hint="Write a plain sentence; links, tags and invisible characters are removed.",
+            )
+        with self.transaction() as connection:
+            for name, text in cleaned.items():
+                connection.execute(
+                    f"UPDATE images SET {name} = ? WHERE image_id = ?", (text, image_id)
+                )
+        return self.get(image_id)
+
     def get(self, image_id: str) -> ImageRecord:
         """Return one record.
 
         Raises:
-            NotFound: if there is no such id.
+            NotFound: if there is no such id, or it is another caller's.
         """
         with self.lock:
             row = self.connection.execute(
                 "SELECT * FROM images WHERE image_id = ?", (image_id,)
             ).fetchone()
-        if row is None:
+        visible = row is not None and (
+            row["published"] or self.sees_all() or row["caller"] == current_caller()
+        )
+        if not visible:
             raise NotFound(
                 f"There is no image '{image_id[:80]}'.",
                 hint="Use an image_id from an earlier result, or call search_kb.",
             )
         return self._record(row)
+
+    def find(self, data: bytes) -> ImageRecord | None:
+        """Return the record whose file is exactly `data`, or None."""
+        with self.lock:
+            rows = self.connection.execute(
+                "SELECT image_id FROM images WHERE sha256 = ? ORDER BY rowid",
+                (hashlib.sha256(data).hexdigest(),),
+            ).fetchall()
+        for row in rows:
+            with suppress(NotFound):
+                return self.get(row["image_id"])
+        return None
 
     def list(
         self,
@@ -220,8 +296,11 @@ class Gallery:
         before: float | None = None,
         group: str | None = None,
     ) -> list[ImageRecord]:
-        """Return the newest records first, filtered by what is given."""
+        """Return the caller's newest records first, filtered by what is given."""
         clauses, values = ["1"], []  # type: list[str], list[Any]
+        if not self.sees_all():
+            clauses.append("caller = ?")
+            values.append(current_caller())
         for column, value in (("tool", tool), ("kind", kind), ("group_id", group)):
             if value is not None:
                 clauses.append(f"{column} = ?")
@@ -237,6 +316,27 @@ class Gallery:
             ).fetchall()
         return [self._record(row) for row in rows]
 
+    def sees_all(self) -> bool:
+        """Return whether the running call may see everybody's pictures and personas."""
+        return self._shared or sees_all()
+
+    def owns(self, record: ImageRecord) -> bool:
+        """Return whether the running call may change a picture, not only see it."""
+        return self.sees_all() or record.caller == current_caller()
+
+    def owner(self) -> str | None:
+        """Return whom new pictures and personas of the running call belong to."""
+        return None if self._shared else current_caller()
+
+    def publish(
+        self, connection: sqlite3.Connection, image_ids: Sequence[str], *, published: bool = True
+    ) -> None:
+        """Let everybody see these pictures by their ids, without recipes; or only their callers."""
+        connection.executemany(
+            "UPDATE images SET published = ? WHERE image_id = ?",
+            [(int(published), image_id) for image_id in image_ids],
+        )
+
     def read_bytes(self, image_id: str) -> bytes:
         """Return the picture's file."""
         return self.get(image_id).path.read_bytes()
@@ -250,12 +350,23 @@ class Gallery:
     def thumbnail(self, image_id: str, side: int = 384) -> bytes:
         """Return a WebP copy whose longest side is at most `side` pixels, made once."""
         record = self.get(image_id)
-        path = self.thumbnails / f"{record.sha256[:32]}-{side}.webp"
+        name = _thumbnail_name(record, side)
+        data = self._recent.get(name)
+        if data is None:
+            data = self._read_thumbnail(record, side, self.thumbnails / name)
+            self._recent.keep(name, data)
+        return data
+
+    def recent_thumbnail(self, record: ImageRecord, side: int) -> bytes | None:
+        """Return a thumbnail if it is still in memory; never waits for a disk."""
+        return self._recent.get(_thumbnail_name(record, side))
+
+    def _read_thumbnail(self, record: ImageRecord, side: int, path: Path) -> bytes:
         if path.exists():
             return path.read_bytes()
         from agent_tools.pictures import thumbnail_webp
 
-        data = thumbnail_webp(self.open_image(image_id), side)
+        data = thumbnail_webp(self.open_image(record.image_id), side)
         _write_atomically(path, data, sync=False)
         return data
 
@@ -279,11 +390,26 @@ class Gallery:
                 "file TEXT, media_type TEXT, width INTEGER, height INTEGER, seed INTEGER, "
                 "model TEXT, tool TEXT, kind TEXT, title TEXT, caption TEXT, alt TEXT, "
                 "long_description TEXT, use_when TEXT, tags TEXT, group_id TEXT, parent_id TEXT, "
-                "recipe TEXT, metadata TEXT, notes TEXT, created_at REAL)"
+                "recipe TEXT, metadata TEXT, notes TEXT, created_at REAL, caller TEXT, "
+                "published INTEGER NOT NULL DEFAULT 0)"
             )
+            if version == 1:
+                connection.execute("ALTER TABLE images ADD COLUMN caller TEXT")
+                connection.execute(
+                    "ALTER TABLE images ADD COLUMN published INTEGER NOT NULL DEFAULT 0"
+                )
+                connection.execute("ALTER TABLE personas ADD COLUMN caller TEXT")
             connection.execute("CREATE INDEX IF NOT EXISTS images_by_time ON images(created_at)")
+            connection.execute("CREATE INDEX IF NOT EXISTS images_by_hash ON images(sha256)")
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT)"
+                "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT, "
+                "caller TEXT)"
+            )
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value TEXT)"
+            )
+            connection.execute(
+                "INSERT OR IGNORE INTO secrets VALUES ('ids', ?)", (secrets.token_hex(32),)
             )
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -306,9 +432,21 @@ class Gallery:
             path.parent.mkdir(exist_ok=True)
             _write_atomically(path, image.data)
         known = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
+        caller = self.owner()
         return ImageRecord(
-            image_id=f"img_{digest[:24]}", sha256=digest, path=path, created_at=time.time(), **known
+            image_id=self._image_id(digest, caller),
+            sha256=digest,
+            path=path,
+            created_at=time.time(),
+            caller=caller,
+            **known,
         )
+
+    def _image_id(self, digest: str, caller: str | None) -> str:
+        if caller is None:
+            return f"img_{digest[:24]}"
+        said = f"{caller}\n{digest}".encode()
+        return f"img_{hmac.new(self._key, said, hashlib.sha256).hexdigest()[:32]}"
 
     def _insert(self, connection: sqlite3.Connection, record: ImageRecord) -> None:
         row = {f.name: getattr(record, f.name) for f in fields(record)}
@@ -322,16 +460,32 @@ class Gallery:
         connection.execute(
             f"INSERT OR IGNORE INTO images ({columns}) VALUES ({marks})", tuple(row.values())
         )
+        kept = connection.execute(
+            "SELECT sha256 FROM images WHERE image_id = ?", (record.image_id,)
+        ).fetchone()[0]
+        if kept != record.sha256:  # whoever made two such files meant to
+            raise AgentToolsError(
+                "This file has the id of another picture.",
+                code="bad_picture",
+                hint="Change something in it.",
+            )
 
     def _record(self, row: sqlite3.Row) -> ImageRecord:
         values = dict(row)
         values["path"] = self.files / values.pop("file")
+        del values["published"]
         values["group"] = values.pop("group_id")
         for name in _JSON_FIELDS:
             values[name] = json.loads(values[name])
         values["tags"] = tuple(values["tags"])
         values["notes"] = tuple(values["notes"])
+        if not self.sees_all() and values["caller"] != current_caller():
+            values["recipe"], values["parent_id"] = {}, None  # prompts stay at home
         return ImageRecord(**values)
+
+
+def _thumbnail_name(record: ImageRecord, side: int) -> str:
+    return f"{record.sha256[:32]}-{side}.webp"
 
 
 def _write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agent_tools.callers import acting_as, current_caller
 from agent_tools.errors import BadSettings, InvalidArguments
 from agent_tools.kb_records import Records
 from kb_export.encoder import find_encoder, open_encoder
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
     from agent_tools.settings import Settings
     from kb_export.encoder import Encoder
+    from kb_export.record import KBRecord
     from kb_export.review import CaptionChecker
 
 # Exporting "everything" leaves these out: they are means, not results.
@@ -53,6 +55,9 @@ class Knowledge:
 
     Every method may be called from any thread; `export` runs one at a time in a process, and
     several processes may share the data directory.
+
+    Attributes:
+        encoder: computes sentence vectors, loaded with the first sentence; None = by words.
     """
 
     def __init__(
@@ -73,7 +78,8 @@ class Knowledge:
             chosen = encoder or (open_encoder(settings.encoder) if settings.encoder else None)
         except KBError as error:
             raise BadSettings(f"Setting 'encoder': {error.args[0]}", hint=error.hint) from error
-        self._index = SearchIndex(gallery, chosen or find_encoder(), settings.search_min_score)
+        self.encoder = chosen or find_encoder()
+        self._index = SearchIndex(gallery, self.encoder, settings.search_min_score)
         self._targets: dict[str, KBTarget] = {}
         self._review: Review | None = None
         self._records = Records(gallery, settings)
@@ -94,7 +100,7 @@ class Knowledge:
         # Read back: a picture painted again keeps the words it had first.
         stored = [self._gallery.get(record.image_id) for record in records]
         wanted, _ = self._records.of_each([r for r in stored if r.kind not in _NOT_RESULTS])
-        self._outbox.enqueue(connection, self.default_target, wanted)
+        self._enqueue(connection, self.default_target, wanted)
 
     def export(
         self,
@@ -129,8 +135,9 @@ class Knowledge:
             records, refused = self._records.of_each(stored)
             malformed += refused
             with self._gallery.transaction() as connection:
-                self._outbox.enqueue(connection, name, records)
-        scope = None if image_ids is None else chosen
+                self._enqueue(connection, name, records)
+        everything = image_ids is None and self._gallery.sees_all()
+        scope = None if everything else chosen
         outcome = self._deliver(name, scope, progress, stop)
         failed = (*outcome.failed, *malformed)
         asked = set(chosen)
@@ -145,8 +152,11 @@ class Knowledge:
     ) -> ExportReport:
         """Take pictures out of a knowledge base and the local index; the gallery keeps them."""
         name = self.default_target if target is None else target_name(target)
+        elsewhere = [i for i in image_ids if set(self._outbox.holders([i])) - {name}]
         with self._gallery.transaction() as connection:
             self._outbox.withdraw(connection, name, image_ids)
+            private = [image_id for image_id in image_ids if image_id not in elsewhere]
+            self._gallery.publish(connection, private, published=False)
         return self._deliver(name, image_ids, progress, lambda: False)
 
     def remove_everywhere(
@@ -161,6 +171,7 @@ class Knowledge:
         with self._gallery.transaction() as connection:
             for name in names:
                 self._outbox.withdraw(connection, name, image_ids)
+            self._gallery.publish(connection, image_ids, published=False)
         return tuple(self._deliver(name, image_ids, progress, lambda: False) for name in names)
 
     def approve(self, image_ids: Sequence[str]) -> None:
@@ -172,6 +183,24 @@ class Knowledge:
             NotFound: for an unknown image id; then nothing is noted.
         """
         self._records.approve([self._gallery.get(image_id) for image_id in image_ids])
+
+    def is_approved(self, image_id: str) -> bool:
+        """Return whether a person approved the words that a picture has now.
+
+        Raises:
+            NotFound: for an unknown image id.
+            BadRecord: if no record can be made of it.
+        """
+        return self._records.is_approved(self._gallery.get(image_id))
+
+    def holders(self, image_id: str) -> tuple[str, ...]:
+        """Return the names of knowledge bases that have a picture, or are owed it."""
+        return tuple(self._outbox.holders([image_id]))
+
+    @property
+    def threshold(self) -> float:
+        """The score below which search finds nothing, unless a call says otherwise."""
+        return self._index.threshold
 
     def retry(
         self,
@@ -209,6 +238,12 @@ class Knowledge:
         with self._exporting:
             self._targets.clear()
 
+    def _enqueue(
+        self, connection: sqlite3.Connection, target: str, records: Sequence[KBRecord]
+    ) -> None:
+        self._outbox.enqueue(connection, target, records)
+        self._gallery.publish(connection, [record.image_id for record in records])
+
     def _deliver(
         self,
         name: str,
@@ -232,9 +267,10 @@ class Knowledge:
                 self._gallery.read_bytes,
                 review=reviewer,
             )
-            outcome = exporter.run(
-                scope, report=report, stop=lambda: stop() or self._closing.is_set()
-            )
+            with acting_as(None):  # what waits may be of any caller
+                outcome = exporter.run(
+                    scope, report=report, stop=lambda: stop() or self._closing.is_set()
+                )
             if not self._closing.is_set():
                 self._index.refresh()
         if progress is not None:
@@ -254,12 +290,12 @@ class Knowledge:
         return {key: value for key, value in own.items() if value}
 
     def _results(self) -> list[str]:
-        """Return the ids of all pictures that are results, oldest first."""
+        """Return the ids of the caller's pictures that are results, oldest first."""
         with self._gallery.lock:
             rows = self._gallery.connection.execute(
                 "SELECT image_id FROM images WHERE kind NOT IN (SELECT value FROM json_each(?)) "
-                "ORDER BY rowid",
-                (json.dumps(sorted(_NOT_RESULTS)),),
+                "AND (caller IS ? OR ?) ORDER BY rowid",
+                (json.dumps(sorted(_NOT_RESULTS)), current_caller(), self._gallery.sees_all()),
             ).fetchall()
         return [row[0] for row in rows]
 

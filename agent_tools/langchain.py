@@ -20,7 +20,8 @@ from langchain_core.tools import BaseTool, BaseToolkit, ToolException
 from pydantic import PrivateAttr, ValidationError
 
 from agent_tools.errors import AgentToolsError
-from agent_tools.results import ToolResult, within_inline_limit
+from agent_tools.inline import inline_pictures
+from agent_tools.results import ToolResult
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio, explain_arguments
 from agent_tools.tools.base import ProgressEvent, Tool
@@ -54,8 +55,12 @@ class ImageToolkit(BaseToolkit):
         self._loop = _BackgroundLoop()
 
     def get_tools(self) -> list[BaseTool]:
-        """Return one LangChain tool for each tool of the studio."""
-        return [StudioTool(tool, self._studio, self._loop) for tool in self._studio.tools.values()]
+        """Return one LangChain tool for each tool of the studio.
+
+        Those about jobs are left out: a call here is answered when it is done, never before.
+        """
+        tools = [tool for tool in self._studio.tools.values() if not tool.about_jobs]
+        return [StudioTool(tool, self._studio, self._loop) for tool in tools]
 
     def close(self) -> None:
         """Cancel running calls and close a studio opened here. Idempotent."""
@@ -209,14 +214,15 @@ def _content(result: ToolResult, settings: Settings) -> Content:
     """Return standard content blocks, never links: providers reject schemes they do not know."""
     blocks: Content = [{"type": "text", "text": result.text}]
     if settings.images in ("inline", "both"):
-        shown, _ = within_inline_limit(result.images)
+        inline = inline_pictures(result.images)
+        blocks[0]["text"] += inline.note
         blocks += [
             {
                 "type": "image",
-                "base64": base64.b64encode(image.thumbnail).decode(),
+                "base64": base64.b64encode(picture.data).decode(),
                 "mime_type": "image/webp",
             }
-            for image in shown
+            for picture in inline.pictures
         ]
     return blocks
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, StringConstraints
 
+from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
+from agent_tools.previews import preview_every
 from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
 from agent_tools.tools.base import Progress, ProgressEvent
 from engine.request import Queued, StepEvent
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 RECIPE_VERSION = 1
 CREATOR_TOOL = "agent-tools"
+_WATCHED_EVERY = 2  # steps; a preview costs little, and none is made unless somebody looks
 MAX_SEED = 2**32 - 1
 EditSeed = Annotated[
     int | None,
@@ -62,30 +65,41 @@ async def paint(
         share: the part of the whole call, within [0, 1], that this request fills.
 
     Raises:
+        Overloaded: if the caller's budget is spent.
         EngineError: from the engine, unchanged; `Studio.call` turns it into ours.
     """
+    watched = _WATCHED_EVERY if studio.activity.watched else 0
+    request = replace(request, preview_every=preview_every() or watched)
     low, high = share
     reached = low
+    caller = current_caller()
+    studio.budget.check(caller)
+    request = replace(request, caller=caller)
     if studio.settings.exact_replay and studio.settings.engine is None:
         request = replace(request, deterministic=True)
     started: float | None = None
+    cost_s: float | None = None
     events = cast("AsyncGenerator[ImageEvent, None]", studio.engine.submit(request))
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Queued):
-                message = f"{label}: {_waiting(event)}"
-            elif isinstance(event, StepEvent):
-                now = time.monotonic()
-                started = now if started is None else started
-                # Decoding follows the last step, so the steps fill nine tenths of the share.
-                reached = max(reached, low + (high - low) * 0.9 * event.step / event.total)
-                message = (
-                    f"{label}: step {event.step} of {event.total}{_left(event, now - started)}"
-                )
-            else:
-                await progress(ProgressEvent(high, 1.0, f"{label}: painted"))
-                return event.result
-            await progress(ProgressEvent(reached, 1.0, message))
+    try:
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Queued):
+                    await progress(ProgressEvent(reached, 1.0, f"{label}: {_waiting(event)}"))
+                elif isinstance(event, StepEvent):
+                    now = time.monotonic()
+                    started = now if started is None else started
+                    # Decoding follows the last step, so the steps fill nine tenths of the share.
+                    reached = max(reached, low + (high - low) * 0.9 * event.step / event.total)
+                    await progress(_step_progress(event, label, reached, now - started))
+                else:
+                    spent = event.result.timings_s
+                    cost_s = spent.get("total", 0.0) - spent.get("queued", 0.0)
+                    await progress(ProgressEvent(high, 1.0, f"{label}: painted"))
+                    return event.result
+    finally:
+        if cost_s is None:  # cancelled or failed: what was painted until then
+            cost_s = 0.0 if started is None else time.monotonic() - started
+        studio.budget.spend(caller, cost_s)
     raise AgentToolsError(
         "The painting stopped before it was done.",
         code="interrupted",
@@ -287,9 +301,13 @@ def _waiting(event: Queued) -> str:
     return f"waiting for {others}, about {max(1, round(event.estimated_wait_s))} s"
 
 
-def _left(event: StepEvent, elapsed_s: float) -> str:
-    """Estimate the rest from the steps since the first, whose own duration is not known."""
-    if event.step < 2:
-        return ""
-    per_step = elapsed_s / (event.step - 1)
-    return f", about {max(1, round(per_step * (event.total - event.step)))} s left"
+def _step_progress(event: StepEvent, label: str, reached: float, elapsed_s: float) -> ProgressEvent:
+    """Report a step; the rest is estimated from the steps since the first, whose own time is
+    not known."""
+    message, left = f"{label}: step {event.step} of {event.total}", None
+    if event.step >= 2:
+        left = elapsed_s / (event.step - 1) * (event.total - event.step)
+        message += f", about {max(1, round(left))} s left"
+    return ProgressEvent(
+        reached, 1.0, message, event.step, event.total, seconds_left=left, preview=event.preview
+    )

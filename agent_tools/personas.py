@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
+from agent_tools.callers import current_caller
 from agent_tools.errors import NotFound
 
 if TYPE_CHECKING:
@@ -33,9 +34,13 @@ class Persona(BaseModel):
 
 
 def persona_id_for(name: str, description: str) -> str:
-    """Return the id of a persona: readable, and the same for the same words."""
+    """Return the id of a caller's persona: readable, and the same for the same words."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24] or "persona"
-    digest = hashlib.sha256(f"{name}\n{description}".encode()).hexdigest()[:10]
+    words = f"{name}\n{description}"
+    caller = current_caller()
+    if caller is not None:  # two callers may have the same idea
+        words += f"\n{caller}"
+    digest = hashlib.sha256(words.encode()).hexdigest()[:10]
     return f"per_{slug}_{digest}"
 
 
@@ -49,19 +54,21 @@ class PersonaStore:
         """Store or replace one persona."""
         with self._gallery.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO personas VALUES (?, ?)",
-                (persona.persona_id, persona.model_dump_json()),
+                "INSERT INTO personas VALUES (?, ?, ?) "
+                "ON CONFLICT (persona_id) DO UPDATE SET body = excluded.body",
+                (persona.persona_id, persona.model_dump_json(), self._gallery.owner()),
             )
 
     def get(self, persona_id: str) -> Persona:
         """Return one persona.
 
         Raises:
-            NotFound: naming the personas there are.
+            NotFound: naming the caller's personas.
         """
         with self._gallery.lock:
             row = self._gallery.connection.execute(
-                "SELECT body FROM personas WHERE persona_id = ?", (persona_id,)
+                "SELECT body FROM personas WHERE persona_id = ? AND (caller IS ? OR ?)",
+                (persona_id, current_caller(), self._gallery.sees_all()),
             ).fetchone()
         if row is None:
             known = ", ".join(p.persona_id for p in self.list()[:10]) or "none yet"
@@ -72,9 +79,10 @@ class PersonaStore:
         return Persona.model_validate(json.loads(row[0]))
 
     def list(self) -> list[Persona]:
-        """Return all personas in order of their ids."""
+        """Return all of the caller's personas in order of their ids."""
         with self._gallery.lock:
             rows = self._gallery.connection.execute(
-                "SELECT body FROM personas ORDER BY persona_id"
+                "SELECT body FROM personas WHERE caller IS ? OR ? ORDER BY persona_id",
+                (current_caller(), self._gallery.sees_all()),
             ).fetchall()
         return [Persona.model_validate(json.loads(row[0])) for row in rows]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from agent_tools.errors import InvalidArguments, NotFound
+from agent_tools.errors import NotFound
+from agent_tools.remix import recipe_call
 from agent_tools.tools.base import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agent_tools.studio import Studio
 
 # What a run measures about itself; it differs every time and explains nothing.
-_MEASURED = frozenset({"timings_s", "created_at", "shared_forwards"})
+MEASURED = frozenset({"timings_s", "created_at", "shared_forwards"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,7 @@ async def replay(studio: Studio, image_id: str, progress: Progress = no_progress
         InvalidArguments: if the picture came from outside and so has no recipe to run.
     """
     original = studio.gallery.get(image_id)
-    tool, arguments = original.recipe.get("tool"), original.recipe.get("arguments")
-    if not isinstance(tool, str) or not isinstance(arguments, dict):
-        raise InvalidArguments(
-            f"The picture {image_id} came from outside, so there is nothing to replay.",
-            hint="Replay works for pictures that a tool made.",
-        )
+    tool, arguments = recipe_call(original)
     if "fresh" in studio.tools[tool].Arguments.model_fields:
         arguments = {**arguments, "fresh": True}
     result = await studio.call(tool, arguments, progress)
@@ -124,7 +120,7 @@ def _differences(
     found: list[tuple[str, Any, Any]] = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if name in _MEASURED or old == new:
+        if name in MEASURED or old == new:
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found.extend(_differences(old, new, f"{prefix}{name}."))

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from agent_tools.activity import Activity
+from agent_tools.budget import Budget
+from agent_tools.call_counts import CallCounts
+from agent_tools.callers import require_scope
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.links import ImageLinks
 from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
@@ -37,6 +43,13 @@ class Studio:
         gallery: keeps pictures with their recipes.
         personas: keeps personas by id.
         knowledge: exports to knowledge bases and searches the local index.
+        jobs: calls that go on after they were answered.
+        idempotency: what calls with a key of the caller's gave.
+        activity: the calls that run now.
+        links: web addresses of pictures.
+        finder: searches the whole gallery.
+        calls: how many calls there were, and how they ended.
+        budget: what painting costs each caller.
         tools: every tool by name.
     """
 
@@ -48,6 +61,10 @@ class Studio:
         personas: PersonaStore,
         knowledge: Knowledge,
     ) -> None:
+        from agent_tools.finding import Finder
+        from agent_tools.idempotency import Idempotency
+        from agent_tools.jobs import Jobs
+        from agent_tools.process_mark import ProcessMark
         from agent_tools.tools import all_tools
 
         self.settings = settings
@@ -55,7 +72,15 @@ class Studio:
         self.gallery = gallery
         self.personas = personas
         self.knowledge = knowledge
+        self.finder = Finder(gallery, knowledge.encoder)
         self.repeats = Repeats(gallery)
+        self._mark = ProcessMark(gallery.data_dir / "processes")
+        self.jobs = Jobs(gallery, self._mark)
+        self.idempotency = Idempotency(gallery, self._mark)
+        self.activity = Activity()
+        self.links = ImageLinks(gallery, settings.public_url, signed=settings.signed_links)
+        self.calls = CallCounts()
+        self.budget = Budget(settings.budget_s_per_hour)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
 
     @classmethod
@@ -65,7 +90,7 @@ class Studio:
         from agent_tools.knowledge import Knowledge
         from agent_tools.personas import PersonaStore
 
-        gallery = Gallery(settings.data)
+        gallery = Gallery(settings.data, shared=settings.shared_gallery)
         engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
 
@@ -81,25 +106,53 @@ class Studio:
         The same call with the same seed returns the stored pictures, unless it says `fresh`.
 
         Raises:
-            AgentToolsError: bad arguments, an unknown id, a full queue, a refusal; cancellation
-                passes through as asyncio.CancelledError.
+            AgentToolsError: a missing scope, bad arguments, an unknown id, a full queue, a spent
+                budget, a refusal; cancellation passes through as asyncio.CancelledError.
         """
+        started = time.monotonic()
+        outcome = "ok"
+        try:
+            return await self._call(name, arguments, progress)
+        except AgentToolsError as error:
+            outcome = error.code
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        except BaseException:
+            outcome = "internal"
+            raise
+        finally:
+            known = name if name in self.tools else "(unknown)"
+            self.calls.add(known, outcome, time.monotonic() - started)
+
+    async def _call(
+        self, name: str, arguments: Mapping[str, Any], progress: Progress
+    ) -> ToolResult:
         tool = self.tools.get(name)
         if tool is None:
             raise NotFound(
                 f"There is no tool '{name[:80]}'.", hint=f"Tools: {', '.join(sorted(self.tools))}."
             )
+        if not tool.about_jobs:  # a job is its caller's own, whose call was allowed
+            require_scope(tool.scope)
         try:
             checked = tool.Arguments.model_validate(dict(arguments))
         except ValidationError as error:
             raise explain_arguments(tool, error) from None
         try:
-            key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
+            key = None
+            if self.repeats.may_know(checked):  # no thread for calls that read
+                key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
             if key is not None and not getattr(checked, "fresh", False):
                 found = await asyncio.to_thread(self.repeats.find, self, tool, key)
                 if found is not None:
                     return found
-            result = await tool.run(self, checked, progress)
+            if tool.read_only:
+                return await tool.run(self, checked, progress)
+            result = await self.activity.run(
+                name, arguments, progress, lambda report: tool.run(self, checked, report)
+            )
             if key is not None:
                 await asyncio.to_thread(self.repeats.remember, key, result)
             return result
@@ -118,11 +171,13 @@ class Studio:
 
     def show(self, record: ImageRecord) -> ToolImage:
         """Return a record as a picture to show."""
-        return tool_image(record, self.gallery, self.settings.public_url)
+        return tool_image(record, self.gallery, self.links)
 
     async def close(self) -> None:
-        """Stop the engine and close the files."""
+        """Stop running jobs and the engine and close the files."""
+        await self.jobs.close()
         await self.engine.close()
+        self._mark.close()
         self.knowledge.close()
         self.gallery.close()
 

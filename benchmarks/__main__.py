@@ -13,6 +13,7 @@ BENCHMARKS = {
     "kb_export": "benchmarks.kb_export",
     "kb_eval": "benchmarks.kb_eval",
     "kb_kill": "benchmarks.kb_kill",
+    "protocol": "benchmarks.protocol",
 }
 
 

@@ -1,4 +1,4 @@
-"""The HTTP server: MCP at /mcp, pictures at /images, collections at /kb, health."""
+"""The HTTP server: MCP at /mcp, the Images API at /v1, pictures, pages, collections, health."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
@@ -21,12 +22,20 @@ import agent_tools
 from agent_tools.errors import AgentToolsError
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
-from server.auth import AccessPolicy, Guard, error_response
+from server.auth import AccessPolicy, Refusal, error_response
+from server.connections import http_config
+from server.guard import Guard
 from server.images import image_routes
+from server.images_api import images_api_routes
 from server.kb_pages import kb_routes
 from server.logs import configure_logging, current_request_id
-from server.mcp import build_server
+from server.mcp import ToolServer, build_server
+from server.metrics import Metrics, metrics_route
+from server.oauth import METADATA_PATH
+from server.pages import GalleryPages
+from server.pages.sessions import BrowserSession
 from server.shutdown import close_within, leave_now
+from server.signed_images import signed_image_routes
 from server.warm_up import WarmUp
 
 logger = logging.getLogger(__name__)
@@ -35,23 +44,38 @@ GRACE_S = 10
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> Starlette:
+def build_app(
+    studio: Studio,
+    warm_up: WarmUp,
+    *,
+    host: str = "127.0.0.1",
+    server: ToolServer | None = None,
+) -> Starlette:
     """Build the HTTP application of a studio. Its lifespan loads the model and closes the studio.
 
     Args:
         studio: what the tools work with.
         warm_up: told to start with the application.
         host: the address it will listen on; decides who may call.
+        server: the MCP server, if it shall have more than the studio's tools.
 
     Raises:
         BadSettings: if others could reach it without a token, or settings contradict each other.
     """
-    policy = AccessPolicy.for_bind(studio.settings, host)
-    server = build_server(studio)
+    settings = studio.settings
+    policy = AccessPolicy.for_bind(settings, host)
+    metrics = Metrics()
+    server = server or build_server(studio)
     # The guard checks Host and Origin for all routes, so the SDK's own check, which knows fewer
     # names, is off. The SDK bounds the body of a message to 4 MiB.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     mcp_app = server.streamable_http_app(transport_security=security, host=host)
+
+    async def admits(token: str) -> bool:
+        headers = {"authorization": f"Bearer {token}"}
+        return not isinstance(await policy.identify("/gallery", headers), Refusal)
+
+    pages = GalleryPages(studio, admits)
 
     async def healthy(_: Request) -> Response:
         return JSONResponse({"status": "ok", "version": agent_tools.__version__})
@@ -74,20 +98,49 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
             try:
                 yield
             finally:
+                await pages.close()
                 app.state.closed = await close_within(studio, warm_up)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *mcp_app.routes,
             *image_routes(studio),
+            *images_api_routes(studio),
             *kb_routes(studio),
+            *signed_image_routes(studio),
+            *pages.routes(),
+            *_metadata_routes(policy),
+            metrics_route(studio, metrics, warm_up),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
         ],
-        middleware=[Middleware(Guard, policy=policy)],
+        middleware=[
+            Middleware(BrowserSession, sessions=pages.sessions),
+            Middleware(
+                Guard,
+                policy=policy,
+                metrics=metrics,
+                max_upload_bytes=int(settings.max_upload_mb * 1_000_000),
+                rate_per_minute=settings.rate_per_minute,
+            ),
+        ],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )
+    app.state.pages = pages
+    return app
+
+
+def _metadata_routes(policy: AccessPolicy) -> list[Route]:
+    """Return where clients find which identity provider to ask (RFC 9728)."""
+    oauth = policy.oauth
+    if oauth is None:
+        return []
+
+    async def show(_: Request) -> Response:
+        return JSONResponse(oauth.metadata(), headers={"Cache-Control": "public, max-age=3600"})
+
+    return [Route(path, show, methods=["GET"]) for path in (METADATA_PATH, f"{METADATA_PATH}/mcp")]
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
@@ -105,8 +158,11 @@ async def _fault(_: Request, error: Exception) -> Response:
 def serve_http(settings: Settings, host: str, port: int) -> None:
     """Serve HTTP until SIGTERM or SIGINT; running calls get 10 seconds to finish.
 
+    After the signal nobody can connect any more. A second one ends everything at once; what was
+    acknowledged is on the disk.
+
     Args:
-        settings: a token is needed to listen on anything but loopback.
+        settings: a token or an identity provider is needed to listen on anything but loopback.
         host: address or name to listen on.
         port: 0 takes a free one; the log line "Serving HTTP" says which.
 
@@ -119,29 +175,31 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     listener = _listen(host, port)
     studio = Studio.open(settings)
     app = build_app(studio, WarmUp(studio), host=host)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        # The same parser and loop everywhere: the limit below is one of h11's.
-        http="h11",
-        loop="asyncio",
-        timeout_graceful_shutdown=GRACE_S,
-        h11_max_incomplete_event_size=64 * 1024,
-    )
+    config = http_config(app, max_connections=settings.max_connections, grace_s=GRACE_S)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     logger.info("Serving HTTP", extra={"fields": {"url": url, "model": settings.model}})
     # After its clean end uvicorn raises the signal once more, for a handler of ours to swallow.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    server = _Server(config)
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     logger.info("Stopped")
-    if not getattr(app.state, "closed", True):
+    if server.force_exit or not getattr(app.state, "closed", True):
         leave_now()
+
+
+class _Server(uvicorn.Server):
+    """Takes a second signal for "at once"; ends endless streams before it waits for the rest."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.pages.end_streams()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -149,7 +207,11 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
+        listener = socket.create_server(address[:2], family=family, backlog=128)
+        # asyncio does this only for sockets it made itself. Head and body of an answer are two
+        # writes, and the second would wait 40 ms for the first one's acknowledgment.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise AgentToolsError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}.",

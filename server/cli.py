@@ -12,10 +12,11 @@ import typer
 
 from agent_tools import __version__
 from agent_tools.errors import AgentToolsError
-from server.commands import gallery, kb, models, persona
+from server.commands import gallery, kb, models, persona, token
 from server.commands.demo import demo
 from server.commands.diagram import diagram
 from server.commands.doctor import doctor
+from server.commands.find import find
 from server.commands.picture import edit, generate
 from server.commands.serve import serve
 from server.commands.session import GlobalFlags
@@ -41,12 +42,13 @@ app = typer.Typer(
     epilog=EXIT_CODES_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, serve, generate, variants, edit, diagram, doctor):
+for command in (demo, serve, generate, variants, edit, diagram, find, doctor):
     app.command()(command)
 app.add_typer(persona.app, name="persona")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(kb.app, name="kb")
 app.add_typer(models.app, name="models")
+app.add_typer(token.app, name="token")
 
 
 def _show_version(wanted: bool) -> None:

@@ -71,7 +71,11 @@ class _Reader:
             return
         if found := _SUBGRAPH.match(text):
             title = _unquoted(found["title"] or found["only"] or found["id"])
-            group = {"id": found["id"] or f"group{len(self.groups)}", "title": title, "nodes": []}
+            group: dict[str, Any] = {
+                "id": found["id"] or f"group{len(self.groups)}",
+                "title": title,
+                "nodes": [],
+            }
             self.groups.append(group)
             if self.open:
                 self.open[-1]["nodes"].append(group["id"])

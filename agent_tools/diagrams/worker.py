@@ -10,7 +10,6 @@ import base64
 import io
 import json
 import logging
-import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -18,7 +17,11 @@ from typing import Any
 
 from PIL import Image
 
+<<<<<<< HEAD
 from agent_tools.diagrams.describe import Description
+=======
+from agent_tools.child import child_command, child_environment, limit_cpu, limit_resources
+>>>>>>> main
 from agent_tools.diagrams.errors import DiagramError, DiagramTimeout, DiagramTooLarge
 from agent_tools.diagrams.errors import from_json as error_from_json
 from agent_tools.diagrams.errors import to_json as error_to_json
@@ -31,9 +34,6 @@ from agent_tools.diagrams.theme import ThemeName
 TIMEOUT_S = 90.0  # of the clock, which runs on while the machine does something else
 CPU_S = 15
 MEMORY_BYTES = 2_000_000_000
-# Text from strangers is drawn there, so no key or token of the server goes along.
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMPDIR",
-                "PYTHONHASHSEED", "PYTHONHOME")  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +55,7 @@ def draw(
         DiagramError: as `render` does; DiagramTimeout after `timeout_s` seconds; DiagramTooLarge
             if the process passed its memory or processor limit.
     """
+<<<<<<< HEAD
     job = {"text": text, "title": title, "aspect": aspect, "theme": theme, "scale": scale}
     return _drawing(_done({**job, "illustration": illustration.to_json()}, timeout_s)["drawing"])
 
@@ -83,9 +84,16 @@ def _done(job: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         finished = subprocess.run(
             command,
             input=json.dumps(job).encode(),
+=======
+    job = json.dumps({"text": text, "title": title, "aspect": aspect, "theme": theme})
+    try:
+        finished = subprocess.run(
+            child_command(__name__),
+            input=job.encode(),
+>>>>>>> main
             capture_output=True,
             timeout=timeout_s,
-            env=environment,
+            env=child_environment(),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -114,7 +122,8 @@ def _done(job: dict[str, Any], timeout_s: float) -> dict[str, Any]:
 
 def main() -> None:
     """Read a job from standard input, write the drawing or the error to standard output."""
-    _limit_resources()
+    limit_resources(MEMORY_BYTES)
+    limit_cpu(CPU_S)
     job = json.loads(sys.stdin.buffer.read())
     try:
         if "illustration" in job:
@@ -125,21 +134,6 @@ def main() -> None:
     except DiagramError as error:
         answer = {"error": error_to_json(error)}
     sys.stdout.write(json.dumps(answer))
-
-
-def _limit_resources() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows: the clock in `draw` still holds
-        return
-    for kind, wanted in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, CPU_S),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(kind)[1]  # the server may run under a stricter limit of its own
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(kind, (limit, limit))
 
 
 def _facts(drawing: Drawing) -> dict[str, Any]:

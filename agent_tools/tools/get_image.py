@@ -60,8 +60,12 @@ class GetImage(Tool):
         """Read the record and make the larger copy."""
         asked: GetImageArguments = arguments
         record = studio.gallery.get(asked.image_id)
-        thumbnail = await asyncio.to_thread(studio.gallery.thumbnail, record.image_id, LARGE_SIDE)
-        info = image_info(record, studio.settings.public_url)
+        thumbnail = studio.gallery.recent_thumbnail(record, LARGE_SIDE)
+        if thumbnail is None:
+            thumbnail = await asyncio.to_thread(
+                studio.gallery.thumbnail, record.image_id, LARGE_SIDE
+            )
+        info = image_info(record, studio.links)
         output = GetImageOutput(
             image=info,
             title=record.title,
