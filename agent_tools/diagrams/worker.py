@@ -33,6 +33,7 @@ TIMEOUT_S = 90.0  # of the clock, which runs on while the machine does something
 CPU_S = 15
 MEMORY_BYTES = 2_000_000_000
 WASM_ADDRESS_SPACE = 100_000_000_000  # WebAssembly reserves addresses that it never uses
+_NO_MEMORY = (b"MemoryError", b"failed to map segment", b"Cannot allocate memory")
 _log = logging.getLogger(__name__)
 
 
@@ -85,7 +86,7 @@ def _done(job: dict[str, Any], timeout_s: float) -> dict[str, Any]:
             f"Drawing took longer than {timeout_s:g} seconds and was stopped.",
             hint="Split the diagram into smaller ones.",
         ) from None
-    if finished.returncode < 0 or b"MemoryError" in finished.stderr:
+    if finished.returncode < 0 or any(sign in finished.stderr for sign in _NO_MEMORY):
         raise DiagramTooLarge(
             "Drawing needed more memory or time than one diagram may have, and was stopped.",
             hint="Split the diagram into smaller ones.",

@@ -73,7 +73,7 @@ def _sources(
     found: dict[str, Any] = {"kind": drawn.kind, "source": drawn.source}
     if out is not None:
         for suffix, text in ((".svg", drawn.svg), (".mmd", drawn.source)):
-            file = out / f"{pictures[0]['image_id']}{suffix}"
+            file = Path(pictures[0]["path"]).with_suffix(suffix)
             file.write_text(text, encoding="utf-8")
             found[suffix[1:]] = str(file)
     return found
