@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-fast test-browser test-s3 test-long test-openai conformance check bench bench-engine bench-kb starter clean
+.PHONY: FORCE help install demo test test-fast test-browser test-s3 test-long test-openai conformance check bench bench-engine bench-kb bench-recolor starter clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ bench-engine: $(TEST_STAMP) ## The engine beside plain diffusers: mixed load, th
 
 bench-kb: $(TEST_STAMP) ## Are pictures found again by other words? (two minutes)
 	$(BIN)/python -m benchmarks kb_eval
+
+bench-recolor: $(TEST_STAMP) ## Recolored products beside their true renders (half a minute)
+	$(BIN)/python -m benchmarks recolor
 
 starter: $(STAMP) ## Make the starter model from nothing (five hours on two cores; resumes)
 	$(BIN)/python -m engine.starter.train --work starter-work

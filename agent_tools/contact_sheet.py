@@ -23,13 +23,13 @@ class SheetCell:
 
     Attributes:
         image: any mode and size; shown whole.
-        color: sRGB bytes of the swatch; None = no swatch.
+        colors: sRGB bytes of each swatch; none draws none.
         name: the first line beside it.
         detail: the second line.
     """
 
     image: Image.Image
-    color: tuple[int, int, int] | None
+    colors: tuple[tuple[int, int, int], ...]
     name: str
     detail: str
 
@@ -65,17 +65,31 @@ def _draw_cell(sheet: Image.Image, cell: SheetCell, corner: tuple[int, int], hei
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((left, top, left + _CELL - 1, top + height - 1), outline=_LINE)
     below = top + height + 12
-    text_left = left
-    if cell.color is not None:
-        swatch = (left, below, left + _SWATCH, below + _SWATCH)
-        draw.rounded_rectangle(swatch, radius=8, fill=cell.color, outline=_LINE)
-        text_left += _SWATCH + 12
-    room = left + _CELL - text_left
+    _draw_swatches(draw, cell.colors, left, below)
+    indent = _SWATCH + 12 if cell.colors else 0
+    room = _CELL - indent
     for text, offset, font, ink in (
         (cell.name, 0, _font("Inter-SemiBold.ttf", 17), _INK),
         (cell.detail, 21, _font("Inter-Regular.ttf", 14), _SOFT),
     ):
-        draw.text((text_left, below + offset), _fitting(text, font, room), font=font, fill=ink)
+        place = (left + indent, below + offset)
+        draw.text(place, _fitting(text, font, room), font=font, fill=ink)
+
+
+def _draw_swatches(
+    draw: ImageDraw.ImageDraw, colors: tuple[tuple[int, int, int], ...], left: int, top: int
+) -> None:
+    """Draw one square, shared by all colors from top to bottom."""
+    for number, color in enumerate(colors):
+        edges = [top + round(_SWATCH * k / len(colors)) for k in (number, number + 1)]
+        ends = (number == 0, number == 0, number == len(colors) - 1, number == len(colors) - 1)
+        draw.rounded_rectangle(
+            (left, edges[0], left + _SWATCH, edges[1]),
+            radius=8,
+            fill=color,
+            outline=_LINE,
+            corners=ends,
+        )
 
 
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:

@@ -295,13 +295,15 @@ class Gallery:
         kind: str | None = None,
         before: float | None = None,
         group: str | None = None,
+        parent: str | None = None,
     ) -> list[ImageRecord]:
         """Return the caller's newest records first, filtered by what is given."""
         clauses, values = ["1"], []  # type: list[str], list[Any]
         if not self.sees_all():
             clauses.append("caller = ?")
             values.append(current_caller())
-        for column, value in (("tool", tool), ("kind", kind), ("group_id", group)):
+        filters = (("tool", tool), ("kind", kind), ("group_id", group), ("parent_id", parent))
+        for column, value in filters:
             if value is not None:
                 clauses.append(f"{column} = ?")
                 values.append(value)
@@ -367,7 +369,7 @@ class Gallery:
         from agent_tools.pictures import thumbnail_webp
 
         data = thumbnail_webp(self.open_image(record.image_id), side)
-        _write_atomically(path, data, sync=False)
+        write_atomically(path, data, sync=False)
         return data
 
     def close(self) -> None:
@@ -400,6 +402,7 @@ class Gallery:
                 )
                 connection.execute("ALTER TABLE personas ADD COLUMN caller TEXT")
             connection.execute("CREATE INDEX IF NOT EXISTS images_by_time ON images(created_at)")
+            connection.execute("CREATE INDEX IF NOT EXISTS images_by_parent ON images(parent_id)")
             connection.execute("CREATE INDEX IF NOT EXISTS images_by_hash ON images(sha256)")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT, "
@@ -430,7 +433,7 @@ class Gallery:
             os.utime(path)  # an orphan of an earlier crash is young again: nobody may remove it now
         except FileNotFoundError:
             path.parent.mkdir(exist_ok=True)
-            _write_atomically(path, image.data)
+            write_atomically(path, image.data)
         known = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
         caller = self.owner()
         return ImageRecord(
@@ -488,7 +491,7 @@ def _thumbnail_name(record: ImageRecord, side: int) -> str:
     return f"{record.sha256[:32]}-{side}.webp"
 
 
-def _write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write to a temporary file beside `path`, flush it to the disk, rename it into place."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:

@@ -78,5 +78,5 @@ def _numbered_sheet(images: tuple[ToolImage, ...]) -> bytes:
         with Image.open(io.BytesIO(image.thumbnail), formats=("WEBP",)) as small:
             small.load()
             title = f"{number}. {image.info.caption}"
-            cells.append(SheetCell(small.copy(), None, title, image.info.image_id))
+            cells.append(SheetCell(small.copy(), (), title, image.info.image_id))
     return thumbnail_webp(contact_sheet(cells), SHEET_SIDE)

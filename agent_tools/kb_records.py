@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
     from agent_tools.settings import Settings
 
-_NOT_MODELS = frozenset({"upload", "exact-recolor"})
+_NOT_MODELS = frozenset({"upload", "exact-recolor", "exact-background"})
 
 
 class Records:

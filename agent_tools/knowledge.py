@@ -160,18 +160,32 @@ class Knowledge:
         return self._deliver(name, image_ids, progress, lambda: False)
 
     def remove_everywhere(
-        self, image_ids: Sequence[str], progress: Report | None = None
+        self,
+        image_ids: Sequence[str],
+        progress: Report | None = None,
+        in_transaction: Callable[[sqlite3.Connection], None] | None = None,
     ) -> tuple[ExportReport, ...]:
         """Take pictures out of every knowledge base that has them or is owed them.
 
         All removals are noted before the first is delivered: one that cannot be reached now gets
         its removal with the next export.
+
+        Args:
+            image_ids: the pictures.
+            progress: as in `export`.
+            in_transaction: called with the open transaction that notes the removals, so that what
+                else ends with the pictures is committed with them.
         """
         names = self._outbox.holders(image_ids)
         with self._gallery.transaction() as connection:
             for name in names:
                 self._outbox.withdraw(connection, name, image_ids)
             self._gallery.publish(connection, image_ids, published=False)
+            connection.executemany(
+                "DELETE FROM kb_approved WHERE image_id = ?", [(name,) for name in image_ids]
+            )
+            if in_transaction is not None:
+                in_transaction(connection)
         return tuple(self._deliver(name, image_ids, progress, lambda: False) for name in names)
 
     def approve(self, image_ids: Sequence[str]) -> None:

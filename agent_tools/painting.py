@@ -15,7 +15,7 @@ from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
 from agent_tools.previews import preview_every
-from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
+from agent_tools.provenance import marked_file, recipe_sha256, xmp_packet
 from agent_tools.tools.base import Progress, ProgressEvent
 from engine.request import Queued, StepEvent
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from agent_tools.gallery import ImageRecord, Kind
-    from agent_tools.provenance import SourceType
+    from agent_tools.provenance import FileFormat, SourceType
     from agent_tools.results import ToolImage
     from agent_tools.studio import Studio
     from agent_tools.wording import Wording
@@ -154,6 +154,7 @@ def new_image(
     group: str | None = None,
     metadata: Mapping[str, str | int | float | bool] | None = None,
     notes: Sequence[str] = (),
+    file_format: FileFormat = "png",
 ) -> NewImage:
     """Make a painted picture ready for the gallery: marked PNG, words, full recipe.
 
@@ -171,6 +172,7 @@ def new_image(
         group: pictures of one call share it.
         metadata: flat facts for knowledge bases.
         notes: what to know about this picture.
+        file_format: how it is encoded.
 
     Returns:
         The same bytes for the same pixels, words and recipe: time spent is in the recipe but not
@@ -208,6 +210,7 @@ def new_image(
             "timings_s": {k: round(v, 3) for k, v in result.timings_s.items()},
             "shared_forwards": result.shared_forwards,
         },
+        file_format=file_format,
     )
 
 
@@ -224,6 +227,7 @@ def marked_image(
     metadata: Mapping[str, str | int | float | bool] | None = None,
     notes: Sequence[str] = (),
     measured: Mapping[str, Any] | None = None,
+    file_format: FileFormat = "png",
 ) -> NewImage:
     """Encode a picture with its mark and describe it for the gallery.
 
@@ -231,6 +235,7 @@ def marked_image(
         image: the picture.
         recipe: everything needed to make it again; "tool" and "model" among it.
         measured: facts about this run, kept with the recipe but outside its hash.
+        file_format: how it is encoded.
         words, kind, source_type, inputs, seed, group, metadata, notes: as in `new_image`.
     """
     packet = xmp_packet(
@@ -241,8 +246,8 @@ def marked_image(
         recipe_hash=recipe_sha256(recipe),
     )
     return NewImage(
-        data=marked_png(image, packet),
-        media_type="image/png",
+        data=marked_file(image, packet, file_format),
+        media_type=f"image/{file_format}",
         width=image.width,
         height=image.height,
         model=recipe["model"],

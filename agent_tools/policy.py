@@ -78,11 +78,16 @@ def check_prompt(*texts: str) -> None:
     Raises:
         Refused: saying what would be acceptable; `data["rule"]` names the rule.
     """
-    text = unicodedata.normalize("NFKC", " ".join(texts)).casefold()
-    # Format characters (zero-width space and the like) would split a word unseen.
-    text = "".join(" " if c.isspace() else c for c in text if unicodedata.category(c) != "Cf")
-    text = re.sub(r"[\s_]+", " ", text)
+    text = plain_text(*texts)
     for rule, patterns, message, hint in _RULES:
         if all(pattern.search(text) for pattern in patterns):
             log.warning("prompt refused by rule %s", rule)
             raise Refused(message, hint=hint, data={"rule": rule})
+
+
+def plain_text(*texts: str) -> str:
+    """Return texts as rules read them: one line, small letters, nothing invisible inside words."""
+    text = unicodedata.normalize("NFKC", " ".join(texts)).casefold()
+    # Format characters (zero-width space and the like) would split a word unseen.
+    text = "".join(" " if c.isspace() else c for c in text if unicodedata.category(c) != "Cf")
+    return re.sub(r"[\s_]+", " ", text)

@@ -24,6 +24,7 @@ _SOURCE_TYPES = {
     "drawn": "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia",
 }
 SourceType = Literal["generated", "edited", "algorithmic", "drawn"]
+FileFormat = Literal["png", "webp", "jpeg"]
 PNG_XMP_KEY = "XML:com.adobe.xmp"
 
 
@@ -76,9 +77,29 @@ def marked_png(image: Image.Image, xmp: str) -> bytes:
     return buffer.getvalue()
 
 
+def marked_file(image: Image.Image, xmp: str, file_format: FileFormat) -> bytes:
+    """Encode `image` with the XMP packet inside: PNG and WebP without loss, JPEG with some.
+
+    A JPEG has no transparency: what is transparent becomes white.
+    """
+    if file_format == "png":
+        return marked_png(image, xmp)
+    buffer = io.BytesIO()
+    if file_format == "webp":
+        image.save(buffer, "WEBP", lossless=True, exact=True, method=4, xmp=xmp.encode())
+        return buffer.getvalue()
+    if image.mode == "RGBA":
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    image.save(buffer, "JPEG", quality=95, subsampling=0, optimize=True, xmp=xmp.encode())
+    return buffer.getvalue()
+
+
 def read_xmp(data: bytes) -> str:
-    """Return the XMP packet of a PNG that `marked_png` wrote, or an empty string."""
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+    """Return the XMP packet of a file that `marked_file` wrote, or an empty string."""
+    with Image.open(io.BytesIO(data), formats=("PNG", "WEBP", "JPEG")) as image:
         image.load()
-        found = image.info.get(PNG_XMP_KEY, "")
+        found = image.info.get(PNG_XMP_KEY if image.format == "PNG" else "xmp", "")
+    if isinstance(found, bytes):
+        return found.decode("utf-8", "replace")
     return found if isinstance(found, str) else ""

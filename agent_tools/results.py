@@ -34,7 +34,8 @@ class Measurements(BaseModel):
     target: str = Field(description="Requested color as #rrggbb.")
     target_name: str = Field(description="Requested color in words.")
     achieved_delta_e: float = Field(
-        description="CIEDE2000 between the request and the product's mid-tone; below 2 is a match."
+        description="CIEDE2000 between the request and the product, at the anchor; below 2 is a "
+        "match."
     )
     painted_delta_e: float | None = Field(
         default=None,
@@ -48,6 +49,10 @@ class Measurements(BaseModel):
     mask_area: float | None = Field(default=None, description="Share of the picture recolored.")
     clipped_share: float | None = Field(default=None, description="Share of clipped pixels.")
     method: str = Field(description="How the color was made.")
+    anchor: str = Field(
+        default="perceived",
+        description="Where it was compared: 'perceived' in the mid-tone, 'albedo' in full light.",
+    )
     warnings: list[str] = Field(default_factory=list)
 
 

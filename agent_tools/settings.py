@@ -114,6 +114,12 @@ class Settings(BaseModel):
         description="Network that enlarges pictures: a folder or hub id (id@revision) of a "
         "diffusers upscale pipeline, or a .safetensors file (extra [spandrel]).",
     )
+    segmenter: str | None = Field(
+        default=None,
+        description="Model that finds a product from a point or box (a folder or hub id@commit of "
+        "SAM 2 or its kin) or cuts it out (an .onnx or .xml file, such as BiRefNet); products are "
+        "selected by color if unset.",
+    )
     engine: str | None = Field(
         default=None,
         description="Address of an OpenAI-compatible Images API, such as https://host/v1, that "

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord, NewImage
     from agent_tools.knowledge import Knowledge
     from agent_tools.personas import PersonaStore
+    from agent_tools.segmenters import Segmenter
     from agent_tools.settings import Settings
     from engine.engine import Engine, LocalEngine
 
@@ -79,6 +80,7 @@ class Studio:
         self.idempotency = Idempotency(gallery, self._mark)
         self.activity = Activity()
         self.links = ImageLinks(gallery, settings.public_url, signed=settings.signed_links)
+        self._segmenter: Segmenter | None = None
         self.calls = CallCounts()
         self.budget = Budget(settings.budget_s_per_hour)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
@@ -93,6 +95,24 @@ class Studio:
         gallery = Gallery(settings.data, shared=settings.shared_gallery)
         engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
+
+    @property
+    def segmenter(self) -> Segmenter | None:
+        """The segmentation model of the settings, not loaded yet; None if none is set.
+
+        Raises:
+            AgentToolsError: if there is no such model, or its license was not accepted.
+        """
+        settings = self.settings
+        if self._segmenter is None and settings.segmenter is not None:
+            from agent_tools.segmenters import open_segmenter
+
+            self._segmenter = open_segmenter(
+                settings.segmenter,
+                device=settings.device,
+                accept_license=settings.accept_license,
+            )
+        return self._segmenter
 
     async def warm_up(self) -> None:
         """Load the engine's model so that the first call does not wait for it."""

@@ -32,6 +32,7 @@ from server.logs import configure_logging, current_request_id
 from server.mcp import ToolServer, build_server
 from server.metrics import Metrics, metrics_route
 from server.oauth import METADATA_PATH
+from server.packs import pack_routes
 from server.pages import GalleryPages
 from server.pages.sessions import BrowserSession
 from server.shutdown import close_within, leave_now
@@ -109,6 +110,7 @@ def build_app(
             *kb_routes(studio),
             *signed_image_routes(studio),
             *pages.routes(),
+            *pack_routes(studio),
             *_metadata_routes(policy),
             metrics_route(studio, metrics, warm_up),
             Route("/healthz", healthy, methods=["GET"]),

@@ -1,4 +1,4 @@
-"""Pictures, recipes and personas as MCP resources."""
+"""Pictures, recipes, personas and avatar packs as MCP resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent_tools.studio import Studio
 
 
 def add_resources(server: MCPServer[Any], studio: Studio) -> None:
-    """Publish `image://`, `recipe://` and `persona://` with their ids."""
+    """Publish `image://`, `recipe://`, `persona://` and `pack://` with their ids."""
 
     # Plain functions: the SDK runs them on a worker thread, so a big file blocks nobody.
     @server.resource(
@@ -61,6 +61,22 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
         _check_may_read()
         try:
             return studio.personas.get(persona_id).model_dump_json(indent=2)
+        except NotFound as error:
+            raise ResourceNotFoundError(str(error)) from None
+
+    @server.resource(
+        "pack://{pack_id}",
+        name="avatar-pack",
+        title="An avatar pack",
+        description="The zip of a pack_id: an avatar in every size.",
+        mime_type="application/zip",
+    )
+    def pack(pack_id: str) -> bytes:
+        from agent_tools.persona_packs import Packs
+
+        _check_may_read()
+        try:
+            return Packs(studio.gallery).read(pack_id)
         except NotFound as error:
             raise ResourceNotFoundError(str(error)) from None
 

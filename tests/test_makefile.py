@@ -27,6 +27,7 @@ TARGETS = [
     "bench",
     "bench-engine",
     "bench-kb",
+    "bench-recolor",
     "starter",
     "clean",
     "help",

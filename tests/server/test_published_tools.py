@@ -23,6 +23,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "upscale_image": {"image_id": "img_000000000000000000000000", "factor": 2},
     "create_product_variants": {"product": "teapot", "colors": ["red", "blue"]},
     "create_persona_avatar": {"name": "Ada", "description": "a friendly shop assistant"},
+    "create_avatar_pack": {"persona_id": "per_mina_0123456789"},
+    "list_personas": {},
     "draw_diagram": {"source": "flowchart LR\n  A --> B"},
     "edit_diagram": {"diagram_id": "img_000000000000000000000000", "title": "Checkout"},
     "get_image": {"image_id": "img_000000000000000000000000"},
@@ -54,7 +56,8 @@ def test_a_model_can_read_the_tool(tool: Tool) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
 def test_reading_tools_are_marked_as_such_and_none_reaches_the_open_web(tool: Tool) -> None:
-    assert tool.read_only == (tool.name in {"get_image", "find_images", "search_kb", "get_job"})
+    reading = {"get_image", "find_images", "list_personas", "search_kb", "get_job"}
+    assert tool.read_only == (tool.name in reading)
     assert not tool.open_world or tool.name == "export_to_kb"
 
 
