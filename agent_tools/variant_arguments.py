@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from agent_tools.color import parse_color
 from agent_tools.errors import InvalidArguments
@@ -24,7 +24,11 @@ from agent_tools.variant_wishes import Wish, cleaned_facts, color_wishes
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 ColorText = Annotated[str, StringConstraints(min_length=1, max_length=60)]
-FactValue = Annotated[str, StringConstraints(max_length=300)] | int | float | bool
+# Published as text, for hosts that take one type only; numbers and yes or no are taken as well.
+FactValue = Annotated[
+    Annotated[str, StringConstraints(max_length=300)] | int | float | bool,
+    WithJsonSchema({"type": "string", "maxLength": 300}),
+]
 
 
 class VariantArguments(BaseModel):

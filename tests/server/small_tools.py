@@ -156,6 +156,8 @@ class _NoEngine:
 
 
 class _NoKnowledge:
+    encoder = None
+
     def close(self) -> None:
         return
 
