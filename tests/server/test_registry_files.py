@@ -54,7 +54,7 @@ def test_one_name_and_one_version_everywhere() -> None:
 def test_the_readme_names_the_registry_entry_and_no_other() -> None:
     """The registry checks that the published README holds this line."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"mcp-name: (\S+)", readme)) <= {REGISTRY["name"]}
+    assert set(re.findall(r"mcp-name: (\S+)", readme)) == {REGISTRY["name"]}
 
 
 def test_the_registry_entry_keeps_the_registrys_limits() -> None:
