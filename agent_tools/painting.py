@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints
 from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
+from agent_tools.policy import check_prompt
 from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
 from agent_tools.tools.base import Progress, ProgressEvent
 from engine.request import Queued, StepEvent
@@ -63,9 +64,11 @@ async def paint(
         share: the part of the whole call, within [0, 1], that this request fills.
 
     Raises:
+        Refused: if the policy forbids the prompt.
         Overloaded: if the caller's budget is spent.
         EngineError: from the engine, unchanged; `Studio.call` turns it into ours.
     """
+    check_prompt(request.prompt)
     low, high = share
     reached = low
     caller = current_caller()

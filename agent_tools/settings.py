@@ -93,6 +93,11 @@ class Settings(BaseModel):
         "forwards, which is faster under load, and replay may differ by 1 of 255. A remote "
         "engine does as it likes.",
     )
+    policy: Path | None = Field(
+        default=None,
+        description="TOML file with rules of what is never painted, beside the ones there are "
+        "(docs/policy.md).",
+    )
     accept_license: tuple[str, ...] = Field(
         default=(), description="Models whose non-commercial license you have accepted."
     )

@@ -18,6 +18,7 @@ from agent_tools.budget import Budget
 from agent_tools.call_counts import CallCounts
 from agent_tools.callers import require_scope
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.policy import check_arguments, enforcing, open_policy
 from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
@@ -41,6 +42,7 @@ class Studio:
         gallery: keeps pictures with their recipes.
         personas: keeps personas by id.
         knowledge: exports to knowledge bases and searches the local index.
+        policy: the rules of what is never painted.
         calls: how many calls there were, and how they ended.
         budget: what painting costs each caller.
         tools: every tool by name.
@@ -61,6 +63,7 @@ class Studio:
         self.gallery = gallery
         self.personas = personas
         self.knowledge = knowledge
+        self.policy = open_policy(settings.policy)
         self.repeats = Repeats(gallery)
         self.calls = CallCounts()
         self.budget = Budget(settings.budget_s_per_hour)
@@ -95,7 +98,8 @@ class Studio:
         started = time.monotonic()
         outcome = "ok"
         try:
-            return await self._call(name, arguments, progress)
+            with enforcing(self.policy, name):
+                return await self._call(name, arguments, progress)
         except AgentToolsError as error:
             outcome = error.code
             raise
@@ -122,6 +126,8 @@ class Studio:
             checked = tool.Arguments.model_validate(dict(arguments))
         except ValidationError as error:
             raise explain_arguments(tool, error) from None
+        if tool.scope == "generate":
+            check_arguments(checked)
         try:
             key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
             if key is not None and not getattr(checked, "fresh", False):

@@ -22,6 +22,7 @@ from agent_tools.gallery import Gallery, NewImage
 from agent_tools.knowledge import KnowledgeStatus
 from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png
+from agent_tools.policy import open_policy
 from agent_tools.repeats import Repeats
 from agent_tools.results import ImageInfo, ToolResult
 from agent_tools.settings import Settings
@@ -173,6 +174,7 @@ def small_studio(settings: Settings) -> Studio:
     studio.settings = settings
     studio.gallery = Gallery(settings.data, shared=settings.shared_gallery)
     studio.personas = PersonaStore(studio.gallery)
+    studio.policy = open_policy(settings.policy)
     studio.repeats = Repeats(studio.gallery)
     studio.calls = CallCounts()
     studio.budget = Budget(settings.budget_s_per_hour)
