@@ -15,7 +15,13 @@ from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
 from agent_tools.policy import check_prompt
-from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
+from agent_tools.provenance import (
+    RECIPE_VERSION,
+    complete_recipe,
+    marked_png,
+    recipe_sha256,
+    xmp_packet,
+)
 from agent_tools.tools.base import Progress, ProgressEvent
 from engine.request import Queued, StepEvent
 
@@ -31,7 +37,6 @@ if TYPE_CHECKING:
     from agent_tools.wording import Wording
     from engine.request import ImageEvent, ImageRequest, ImageResult
 
-RECIPE_VERSION = 1
 CREATOR_TOOL = "agent-tools"
 MAX_SEED = 2**32 - 1
 EditSeed = Annotated[
@@ -235,6 +240,7 @@ def marked_image(
         measured: facts about this run, kept with the recipe but outside its hash.
         words, kind, source_type, inputs, seed, group, metadata, notes: as in `new_image`.
     """
+    recipe = complete_recipe(recipe, image)
     packet = xmp_packet(
         caption=words.caption,
         alt=words.alt,

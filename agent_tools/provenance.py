@@ -13,8 +13,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from xml.sax.saxutils import escape, quoteattr
 
-from PIL import Image
+import numpy
+import PIL
+from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
+
+import agent_tools
 
 # https://cv.iptc.org/newscodes/digitalsourcetype/
 _SOURCE_TYPES = {
@@ -24,13 +28,41 @@ _SOURCE_TYPES = {
     "drawn": "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia",
 }
 SourceType = Literal["generated", "edited", "algorithmic", "drawn"]
+FileFormat = Literal["png", "webp", "jpeg"]
+# What a run measures about itself; it differs every time and explains nothing.
+MEASURED = frozenset({"timings_s", "created_at", "shared_forwards"})
+RECIPE_VERSION = 1
 PNG_XMP_KEY = "XML:com.adobe.xmp"
 
 
 def recipe_sha256(recipe: Mapping[str, Any]) -> str:
-    """Return the hash that names a recipe: of its JSON with sorted keys."""
-    text = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Return the hash that names a recipe: of its JSON with sorted keys.
+
+    What a run measures about itself is left out, so the hash of a stored recipe is the one that
+    its picture's file carries.
+    """
+    said = {name: value for name, value in recipe.items() if name not in MEASURED}
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def complete_recipe(recipe: Mapping[str, Any], image: Image.Image) -> dict[str, Any]:
+    """Return a recipe with what the bytes of every file depend on: size, encoders, our version."""
+    deflate = features.version("zlib_ng") or features.version("zlib") or "unknown"
+    versions = {
+        "agent-tools": agent_tools.__version__,
+        "numpy": numpy.__version__,
+        "pillow": PIL.__version__,
+        "zlib": deflate,
+    }
+    return {
+        "version": RECIPE_VERSION,
+        "inputs": [],
+        **recipe,
+        "width": image.width,
+        "height": image.height,
+        "libraries": {**recipe.get("libraries", {}), **versions},
+    }
 
 
 def xmp_packet(
@@ -76,9 +108,29 @@ def marked_png(image: Image.Image, xmp: str) -> bytes:
     return buffer.getvalue()
 
 
+def marked_file(image: Image.Image, xmp: str, file_format: FileFormat) -> bytes:
+    """Encode `image` with the XMP packet inside: PNG and WebP without loss, JPEG with some.
+
+    A JPEG has no transparency: what is transparent becomes white.
+    """
+    if file_format == "png":
+        return marked_png(image, xmp)
+    buffer = io.BytesIO()
+    if file_format == "webp":
+        image.save(buffer, "WEBP", lossless=True, exact=True, method=4, xmp=xmp.encode())
+        return buffer.getvalue()
+    if image.mode == "RGBA":
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    image.save(buffer, "JPEG", quality=95, subsampling=0, optimize=True, xmp=xmp.encode())
+    return buffer.getvalue()
+
+
 def read_xmp(data: bytes) -> str:
-    """Return the XMP packet of a PNG that `marked_png` wrote, or an empty string."""
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+    """Return the XMP packet of a file that `marked_file` wrote, or an empty string."""
+    with Image.open(io.BytesIO(data), formats=("PNG", "WEBP", "JPEG")) as image:
         image.load()
-        found = image.info.get(PNG_XMP_KEY, "")
+        found = image.info.get(PNG_XMP_KEY if image.format == "PNG" else "xmp", "")
+    if isinstance(found, bytes):
+        return found.decode("utf-8", "replace")
     return found if isinstance(found, str) else ""

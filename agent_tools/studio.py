@@ -10,6 +10,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from engine.engine import Engine, LocalEngine
 
 _SHOWN_PROBLEMS = 10
+_begun: ContextVar[float | None] = ContextVar("agent_tools_call_begun", default=None)
 
 
 class Studio:
@@ -96,6 +99,7 @@ class Studio:
                 budget, a refusal; cancellation passes through as asyncio.CancelledError.
         """
         started = time.monotonic()
+        token = _begun.set(started)
         outcome = "ok"
         try:
             with enforcing(self.policy, name):
@@ -110,6 +114,7 @@ class Studio:
             outcome = "internal"
             raise
         finally:
+            _begun.reset(token)
             known = name if name in self.tools else "(unknown)"
             self.calls.add(known, outcome, time.monotonic() - started)
 
@@ -148,6 +153,9 @@ class Studio:
 
     def keep(self, images: list[NewImage]) -> list[ImageRecord]:
         """Store pictures; with `auto_export` what they owe the knowledge base commits with them."""
+        begun = _begun.get()
+        if begun is not None:
+            images = [_timed(image, time.monotonic() - begun) for image in images]
         in_transaction = self.knowledge.enqueue if self.settings.auto_export else None
         return self.gallery.add(images, in_transaction)
 
@@ -210,6 +218,13 @@ def _local_engine(settings: Settings, model: str, turn: threading.Lock | None) -
         ),
         turn=turn,
     )
+
+
+def _timed(image: NewImage, seconds: float) -> NewImage:
+    """Say in the recipe of a picture that no engine timed how long the call took until it."""
+    if "timings_s" in image.recipe:
+        return image
+    return replace(image, recipe={**image.recipe, "timings_s": {"total": round(seconds, 3)}})
 
 
 def explain_arguments(tool: Tool, error: ValidationError) -> InvalidArguments:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from agent_tools.diagrams.graph import Graph, to_mermaid
 from agent_tools.diagrams.source import KINDS, MAX_CHARACTERS
 from agent_tools.gallery import NewImage
-from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
+from agent_tools.provenance import complete_recipe, marked_png, recipe_sha256, xmp_packet
 from agent_tools.results import ImageInfo, ToolResult
 from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
 from agent_tools.wording import lower_first, sentence
@@ -125,11 +125,13 @@ def _new_image(asked: DrawDiagramArguments, drawing: Drawing) -> NewImage:
     recipe: dict[str, Any] = {
         "tool": DrawDiagram.name,
         "arguments": asked.model_dump(mode="json", exclude_defaults=True),
+        "model": MODEL,
         "renderer": drawing.renderer,
         "kind": drawing.kind,
         "source": drawing.source,
         "svg": drawing.svg,
     }
+    recipe = complete_recipe(recipe, drawing.image)
     xmp = xmp_packet(
         caption=caption,
         alt=alt,
