@@ -15,8 +15,8 @@ from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
 from agent_tools.policy import check_prompt
+from agent_tools.provenance import RECIPE_VERSION as RECIPE_VERSION
 from agent_tools.provenance import (
-    RECIPE_VERSION,
     complete_recipe,
     marked_png,
     recipe_sha256,
