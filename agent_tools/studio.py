@@ -19,13 +19,20 @@ from pydantic import ValidationError
 from agent_tools.budget import Budget
 from agent_tools.call_counts import CallCounts
 from agent_tools.callers import require_scope
-from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.errors import (
+    AgentToolsError,
+    BadSettings,
+    InvalidArguments,
+    NotFound,
+    as_agent_tools_error,
+)
 from agent_tools.policy import check_arguments, enforcing, open_policy
 from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
 
 if TYPE_CHECKING:
+    from agent_tools.content_credentials import Seal
     from agent_tools.gallery import Gallery, ImageRecord, NewImage
     from agent_tools.knowledge import Knowledge
     from agent_tools.personas import PersonaStore
@@ -80,6 +87,8 @@ class Studio:
         from agent_tools.personas import PersonaStore
 
         gallery = Gallery(settings.data, shared=settings.shared_gallery)
+        if settings.c2pa_certificate is not None or settings.c2pa_key is not None:
+            gallery.seal = _open_seal(gallery, settings)
         engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
 
@@ -168,6 +177,18 @@ class Studio:
         await self.engine.close()
         self.knowledge.close()
         self.gallery.close()
+
+
+def _open_seal(gallery: Gallery, settings: Settings) -> Seal:
+    from agent_tools.content_credentials import Seal
+
+    if settings.c2pa_certificate is None or settings.c2pa_key is None:
+        raise BadSettings(
+            "c2pa_certificate and c2pa_key go together.",
+            hint="Make a pair with: agent-tools certificate create FOLDER.",
+            data={"setting": "c2pa_key"},
+        )
+    return Seal(gallery, settings.c2pa_certificate, settings.c2pa_key)
 
 
 def open_engine(settings: Settings) -> Engine:
