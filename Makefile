@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-fast test-s3 test-long check bench bench-engine bench-kb starter clean
+.PHONY: FORCE help install demo test test-fast test-browser test-s3 test-long test-openai conformance check bench bench-engine bench-kb bench-recolor starter clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,7 +30,11 @@ test: $(TEST_STAMP) ## Run the test suite, one worker for each core
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: $(TEST_STAMP) ## Run the suite without the slow lane
-	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow and not long'
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow and not long and not conformance'
+
+test-browser: $(TEST_STAMP) ## Click through gallery and MCP App in Chromium (needs chromium and npm)
+	$(BIN)/python scripts/app_bridge
+	$(BIN)/python -m pytest -m browser
 
 test-s3: $(TEST_STAMP) ## S3 tests on a real Ceph gateway (downloads 70 MB of Debian packages once)
 	$(BIN)/python scripts/radosgw fetch
@@ -38,6 +42,12 @@ test-s3: $(TEST_STAMP) ## S3 tests on a real Ceph gateway (downloads 70 MB of De
 
 test-long: $(TEST_STAMP) ## The tests that take minutes each
 	$(BIN)/python -m pytest -m long
+
+test-openai: $(TEST_STAMP) ## The Images API through OpenAI's own client, and as our own remote engine
+	$(BIN)/python -m pytest tests/images_api
+
+conformance: $(TEST_STAMP) ## MCP's conformance suite and the Inspector (fetches node and both from npm once)
+	$(BIN)/python scripts/conformance run
 
 check: $(TEST_STAMP) ## Lint, types, import directions
 	$(BIN)/ruff check .
@@ -53,6 +63,9 @@ bench-engine: $(TEST_STAMP) ## The engine beside plain diffusers: mixed load, th
 
 bench-kb: $(TEST_STAMP) ## Are pictures found again by other words? (two minutes)
 	$(BIN)/python -m benchmarks kb_eval
+
+bench-recolor: $(TEST_STAMP) ## Recolored products beside their true renders (half a minute)
+	$(BIN)/python -m benchmarks recolor
 
 starter: $(STAMP) ## Make the starter model from nothing (five hours on two cores; resumes)
 	$(BIN)/python -m engine.starter.train --work starter-work

@@ -70,6 +70,11 @@ class NamedColor:
     exact_name: bool = True
 
     @property
+    def bytes(self) -> Bytes:
+        """The color as an array of sRGB bytes, shape (3,)."""
+        return np.array(self.rgb, np.uint8)
+
+    @property
     def label(self) -> str:
         """The color in words with its hex value: "sage green (#9CAF88)"."""
         return f"{self.name} ({self.hex})" if self.exact_name else f"{self.hex}, near {self.name}"

@@ -1,4 +1,4 @@
-"""One picture of several variants side by side, each with its color and how close it came."""
+"""One picture of several side by side, each with two lines and, if it has one, its color."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class SheetCell:
 
     Attributes:
         image: any mode and size; shown whole.
-        color: sRGB bytes of the swatch.
+        colors: sRGB bytes of each swatch; none draws none.
         name: the first line beside it.
         detail: the second line.
     """
 
     image: Image.Image
-    color: tuple[int, int, int]
+    colors: tuple[tuple[int, int, int], ...]
     name: str
     detail: str
 
 
 def contact_sheet(cells: Sequence[SheetCell]) -> Image.Image:
     """Draw the variants in rows of up to four; the same input gives the same pixels."""
-    columns = len(cells) if len(cells) <= 4 else -(-len(cells) // 2)
+    columns = len(cells) if len(cells) <= 4 else min(4, -(-len(cells) // 2))
     ratio = max(cell.image.height / cell.image.width for cell in cells)
     height = round(_CELL * min(max(ratio, 0.5), 1.5))
     rows = -(-len(cells) // columns)
@@ -65,16 +65,31 @@ def _draw_cell(sheet: Image.Image, cell: SheetCell, corner: tuple[int, int], hei
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((left, top, left + _CELL - 1, top + height - 1), outline=_LINE)
     below = top + height + 12
-    draw.rounded_rectangle(
-        (left, below, left + _SWATCH, below + _SWATCH), radius=8, fill=cell.color, outline=_LINE
-    )
-    room = _CELL - _SWATCH - 12
+    _draw_swatches(draw, cell.colors, left, below)
+    indent = _SWATCH + 12 if cell.colors else 0
+    room = _CELL - indent
     for text, offset, font, ink in (
         (cell.name, 0, _font("Inter-SemiBold.ttf", 17), _INK),
         (cell.detail, 21, _font("Inter-Regular.ttf", 14), _SOFT),
     ):
-        place = (left + _SWATCH + 12, below + offset)
+        place = (left + indent, below + offset)
         draw.text(place, _fitting(text, font, room), font=font, fill=ink)
+
+
+def _draw_swatches(
+    draw: ImageDraw.ImageDraw, colors: tuple[tuple[int, int, int], ...], left: int, top: int
+) -> None:
+    """Draw one square, shared by all colors from top to bottom."""
+    for number, color in enumerate(colors):
+        edges = [top + round(_SWATCH * k / len(colors)) for k in (number, number + 1)]
+        ends = (number == 0, number == 0, number == len(colors) - 1, number == len(colors) - 1)
+        draw.rounded_rectangle(
+            (left, edges[0], left + _SWATCH, edges[1]),
+            radius=8,
+            fill=color,
+            outline=_LINE,
+            corners=ends,
+        )
 
 
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from agent_tools.errors import InvalidArguments
 from agent_tools.painting import Input, open_input
+from agent_tools.recolor_checks import outside_max_change
 from engine.edit import flatten
 from engine.request import Margins
 
@@ -101,28 +102,9 @@ def kept_change(pictures: EditPictures, painted: Image.Image) -> int | None:
     """Measure what changed of the source's bytes that had to stay; None if all could change."""
     source, mask, margins = pictures.source, pictures.mask, pictures.margins
     if margins is None:
+        if mask is None or (np.asarray(mask) > 0).all():
+            return None
         return outside_max_change(source, painted, mask)
     corner = (margins.left, margins.top)
     part = painted.crop((*corner, corner[0] + source.width, corner[1] + source.height))
     return outside_max_change(source, part, mask or Image.new("L", source.size))
-
-
-def outside_max_change(
-    before: Image.Image, after: Image.Image, mask: Image.Image | None
-) -> int | None:
-    """Measure the largest change of any byte where `mask` is 0; None without a mask.
-
-    Raises:
-        ValueError: if the pictures differ in size.
-    """
-    if mask is None:
-        return None
-    if before.size != after.size:
-        raise ValueError(f"edited picture is {after.size}, its source {before.size}")
-    outside = np.asarray(mask) == 0
-    if not outside.any():
-        return None
-    pixels = [
-        np.asarray(image.convert("RGB"), dtype=np.int16)[outside] for image in (before, after)
-    ]
-    return int(np.abs(pixels[0] - pixels[1]).max())

@@ -26,13 +26,16 @@ from typing import Any, Literal
 from PIL import Image
 
 from agent_tools.callers import current_caller, sees_all
-from agent_tools.errors import AgentToolsError, NotFound
+from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound
+from agent_tools.recent import RecentBytes
 
 Kind = Literal["product", "persona", "diagram", "picture", "sheet", "upload", "mask"]
 SCHEMA_VERSION = 2
+REWRITTEN = ("title", "caption", "alt", "use_when")
 _JSON_FIELDS = ("tags", "recipe", "metadata", "notes")
 _SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 UNTITLED_UPLOAD = "An uploaded picture"  # nobody said what it shows
+_RECENT_THUMBNAILS = 8_000_000  # bytes, about 400 of them
 _ORPHAN_AGE_S = 600  # another process may be between rename and commit
 
 
@@ -138,6 +141,7 @@ class Gallery:
                 code="data_directory",
                 hint="Choose another one with --data or AGENT_TOOLS_DATA.",
             ) from error
+        self._recent = RecentBytes(_RECENT_THUMBNAILS)
         self.lock = threading.RLock()
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("PRAGMA journal_mode=WAL")
@@ -217,6 +221,43 @@ class Gallery:
             ]
         )[0]
 
+    def rewrite(self, image_id: str, **words: str) -> ImageRecord:
+        """Change the words of a picture as a person edits them, cleaned; the file stays.
+
+        Args:
+            words: of title, caption, alt and use_when, those to change.
+
+        Raises:
+            NotFound: if there is no such id, or the picture belongs to somebody else.
+            InvalidArguments: if nothing readable is left of a caption, title or alternative text.
+        """
+        from kb_export.captions import CAPTION_LIMIT, alt_text, clean
+        from kb_export.record import USE_WHEN_LIMIT
+
+        if not self.owns(self.get(image_id)):
+            raise NotFound(
+                f"The image '{image_id[:80]}' is somebody else's.", hint="Change one of your own."
+            )
+        cleaned = {
+            name: alt_text(text)
+            if name == "alt"
+            else clean(text, USE_WHEN_LIMIT if name == "use_when" else CAPTION_LIMIT)
+            for name, text in words.items()
+            if name in REWRITTEN
+        }
+        empty = [name for name, text in cleaned.items() if not text and name != "use_when"]
+        if empty or len(cleaned) != len(words):
+            raise InvalidArguments(
+                f"Nothing readable is left of {', '.join(empty) or 'the words'}.",
+                hint="Write a plain sentence; links, tags and invisible characters are removed.",
+            )
+        with self.transaction() as connection:
+            for name, text in cleaned.items():
+                connection.execute(
+                    f"UPDATE images SET {name} = ? WHERE image_id = ?", (text, image_id)
+                )
+        return self.get(image_id)
+
     def get(self, image_id: str) -> ImageRecord:
         """Return one record.
 
@@ -237,6 +278,18 @@ class Gallery:
             )
         return self._record(row)
 
+    def find(self, data: bytes) -> ImageRecord | None:
+        """Return the record whose file is exactly `data`, or None."""
+        with self.lock:
+            rows = self.connection.execute(
+                "SELECT image_id FROM images WHERE sha256 = ? ORDER BY rowid",
+                (hashlib.sha256(data).hexdigest(),),
+            ).fetchall()
+        for row in rows:
+            with suppress(NotFound):
+                return self.get(row["image_id"])
+        return None
+
     def list(
         self,
         limit: int = 50,
@@ -245,13 +298,15 @@ class Gallery:
         kind: str | None = None,
         before: float | None = None,
         group: str | None = None,
+        parent: str | None = None,
     ) -> list[ImageRecord]:
         """Return the caller's newest records first, filtered by what is given."""
         clauses, values = ["1"], []  # type: list[str], list[Any]
         if not self.sees_all():
             clauses.append("caller = ?")
             values.append(current_caller())
-        for column, value in (("tool", tool), ("kind", kind), ("group_id", group)):
+        filters = (("tool", tool), ("kind", kind), ("group_id", group), ("parent_id", parent))
+        for column, value in filters:
             if value is not None:
                 clauses.append(f"{column} = ?")
                 values.append(value)
@@ -269,6 +324,10 @@ class Gallery:
     def sees_all(self) -> bool:
         """Return whether the running call may see everybody's pictures and personas."""
         return self._shared or sees_all()
+
+    def owns(self, record: ImageRecord) -> bool:
+        """Return whether the running call may change a picture, not only see it."""
+        return self.sees_all() or record.caller == current_caller()
 
     def owner(self) -> str | None:
         """Return whom new pictures and personas of the running call belong to."""
@@ -296,13 +355,24 @@ class Gallery:
     def thumbnail(self, image_id: str, side: int = 384) -> bytes:
         """Return a WebP copy whose longest side is at most `side` pixels, made once."""
         record = self.get(image_id)
-        path = self.thumbnails / f"{record.sha256[:32]}-{side}.webp"
+        name = _thumbnail_name(record, side)
+        data = self._recent.get(name)
+        if data is None:
+            data = self._read_thumbnail(record, side, self.thumbnails / name)
+            self._recent.keep(name, data)
+        return data
+
+    def recent_thumbnail(self, record: ImageRecord, side: int) -> bytes | None:
+        """Return a thumbnail if it is still in memory; never waits for a disk."""
+        return self._recent.get(_thumbnail_name(record, side))
+
+    def _read_thumbnail(self, record: ImageRecord, side: int, path: Path) -> bytes:
         if path.exists():
             return path.read_bytes()
         from agent_tools.pictures import thumbnail_webp
 
-        data = thumbnail_webp(self.open_image(image_id), side)
-        _write_atomically(path, data, sync=False)
+        data = thumbnail_webp(self.open_image(record.image_id), side)
+        write_atomically(path, data, sync=False)
         return data
 
     def close(self) -> None:
@@ -335,6 +405,8 @@ class Gallery:
                 )
                 connection.execute("ALTER TABLE personas ADD COLUMN caller TEXT")
             connection.execute("CREATE INDEX IF NOT EXISTS images_by_time ON images(created_at)")
+            connection.execute("CREATE INDEX IF NOT EXISTS images_by_parent ON images(parent_id)")
+            connection.execute("CREATE INDEX IF NOT EXISTS images_by_hash ON images(sha256)")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT, "
                 "caller TEXT)"
@@ -364,7 +436,7 @@ class Gallery:
             os.utime(path)  # an orphan of an earlier crash is young again: nobody may remove it now
         except FileNotFoundError:
             path.parent.mkdir(exist_ok=True)
-            _write_atomically(path, image.data)
+            write_atomically(path, image.data)
         known = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
         caller = self.owner()
         return ImageRecord(
@@ -418,7 +490,11 @@ class Gallery:
         return ImageRecord(**values)
 
 
-def _write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+def _thumbnail_name(record: ImageRecord, side: int) -> str:
+    return f"{record.sha256[:32]}-{side}.webp"
+
+
+def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write to a temporary file beside `path`, flush it to the disk, rename it into place."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:

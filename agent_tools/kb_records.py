@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agent_tools.gallery import UNTITLED_UPLOAD
+from agent_tools.links import ImageLinks
 from agent_tools.provenance import recipe_sha256
 from kb_export.errors import BadRecord
 from kb_export.record import CaptionSource, KBRecord
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
     from agent_tools.settings import Settings
 
-_NOT_MODELS = frozenset({"upload", "exact-recolor"})
+_NOT_MODELS = frozenset({"upload", "exact-recolor", "exact-background"})
 
 
 class Records:
@@ -23,7 +24,7 @@ class Records:
 
     def __init__(self, gallery: Gallery, settings: Settings) -> None:
         self._gallery = gallery
-        self._base = (settings.public_url or "").rstrip("/")
+        self._links = ImageLinks(gallery, settings.public_url, signed=settings.signed_links)
         self._language = settings.language
         with gallery.transaction() as connection:
             connection.execute(
@@ -45,6 +46,14 @@ class Records:
         if approved is None:
             return made
         return made.revised(caption_verified="human", caption_checker="a person")
+
+    def is_approved(self, record: ImageRecord) -> bool:
+        """Return whether a person approved the words that the picture has now.
+
+        Raises:
+            BadRecord: if its facts are malformed or too many.
+        """
+        return self.of(record).caption_verified == "human"
 
     def of_each(
         self, stored: Sequence[ImageRecord]
@@ -68,7 +77,6 @@ class Records:
             )
 
     def _unapproved(self, record: ImageRecord) -> KBRecord:
-        base = self._base
         return KBRecord.make(
             image_id=record.image_id,
             sha256=record.sha256,
@@ -84,7 +92,7 @@ class Records:
             language=self._language,
             tags=record.tags,
             group=record.group,
-            image_url=f"{base}/images/{record.image_id}" if base else None,
+            image_url=self._links.url(record),
             facts={re.sub(r"\W+", "_", key.lower()): v for key, v in record.metadata.items()},
             provenance=_provenance(record),
             notes=record.notes,

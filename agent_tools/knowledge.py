@@ -55,6 +55,9 @@ class Knowledge:
 
     Every method may be called from any thread; `export` runs one at a time in a process, and
     several processes may share the data directory.
+
+    Attributes:
+        encoder: computes sentence vectors, loaded with the first sentence; None = by words.
     """
 
     def __init__(
@@ -75,7 +78,8 @@ class Knowledge:
             chosen = encoder or (open_encoder(settings.encoder) if settings.encoder else None)
         except KBError as error:
             raise BadSettings(f"Setting 'encoder': {error.args[0]}", hint=error.hint) from error
-        self._index = SearchIndex(gallery, chosen or find_encoder(), settings.search_min_score)
+        self.encoder = chosen or find_encoder()
+        self._index = SearchIndex(gallery, self.encoder, settings.search_min_score)
         self._targets: dict[str, KBTarget] = {}
         self._review: Review | None = None
         self._records = Records(gallery, settings)
@@ -156,18 +160,32 @@ class Knowledge:
         return self._deliver(name, image_ids, progress, lambda: False)
 
     def remove_everywhere(
-        self, image_ids: Sequence[str], progress: Report | None = None
+        self,
+        image_ids: Sequence[str],
+        progress: Report | None = None,
+        in_transaction: Callable[[sqlite3.Connection], None] | None = None,
     ) -> tuple[ExportReport, ...]:
         """Take pictures out of every knowledge base that has them or is owed them.
 
         All removals are noted before the first is delivered: one that cannot be reached now gets
         its removal with the next export.
+
+        Args:
+            image_ids: the pictures.
+            progress: as in `export`.
+            in_transaction: called with the open transaction that notes the removals, so that what
+                else ends with the pictures is committed with them.
         """
         names = self._outbox.holders(image_ids)
         with self._gallery.transaction() as connection:
             for name in names:
                 self._outbox.withdraw(connection, name, image_ids)
             self._gallery.publish(connection, image_ids, published=False)
+            connection.executemany(
+                "DELETE FROM kb_approved WHERE image_id = ?", [(name,) for name in image_ids]
+            )
+            if in_transaction is not None:
+                in_transaction(connection)
         return tuple(self._deliver(name, image_ids, progress, lambda: False) for name in names)
 
     def approve(self, image_ids: Sequence[str]) -> None:
@@ -179,6 +197,24 @@ class Knowledge:
             NotFound: for an unknown image id; then nothing is noted.
         """
         self._records.approve([self._gallery.get(image_id) for image_id in image_ids])
+
+    def is_approved(self, image_id: str) -> bool:
+        """Return whether a person approved the words that a picture has now.
+
+        Raises:
+            NotFound: for an unknown image id.
+            BadRecord: if no record can be made of it.
+        """
+        return self._records.is_approved(self._gallery.get(image_id))
+
+    def holders(self, image_id: str) -> tuple[str, ...]:
+        """Return the names of knowledge bases that have a picture, or are owed it."""
+        return tuple(self._outbox.holders([image_id]))
+
+    @property
+    def threshold(self) -> float:
+        """The score below which search finds nothing, unless a call says otherwise."""
+        return self._index.threshold
 
     def retry(
         self,

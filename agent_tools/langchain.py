@@ -21,7 +21,8 @@ from pydantic import BaseModel, PrivateAttr, ValidationError
 
 from agent_tools.background_loop import BackgroundLoop
 from agent_tools.errors import AgentToolsError, InvalidArguments
-from agent_tools.results import ToolResult, within_inline_limit
+from agent_tools.inline import inline_pictures
+from agent_tools.results import ToolResult
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio, explain_arguments
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
@@ -82,6 +83,9 @@ class ImageToolkit(BaseToolkit):
     def get_tools(self) -> list[BaseTool]:
         """Return one LangChain tool for each tool of the studio or the server.
 
+        Of a studio those about jobs are left out: a call is answered when it is done, never
+        before. A server may answer before, so there they are.
+
         Raises:
             AgentToolsError: if the server cannot be reached.
         """
@@ -132,7 +136,8 @@ class _StudioSource:
         self._owned = owned
 
     async def describe(self) -> list[_Described]:
-        return [_describe(tool) for tool in self._studio.tools.values()]
+        tools = self._studio.tools.values()
+        return [_describe(tool) for tool in tools if not tool.about_jobs]
 
     async def call(
         self, name: str, arguments: dict[str, Any], progress: Progress
@@ -284,14 +289,15 @@ def _content(result: ToolResult, settings: Settings) -> Content:
     """Return standard content blocks, never links: providers reject schemes they do not know."""
     blocks: Content = [{"type": "text", "text": result.text}]
     if settings.images in ("inline", "both"):
-        shown, _ = within_inline_limit(result.images)
+        inline = inline_pictures(result.images)
+        blocks[0]["text"] += inline.note
         blocks += [
             {
                 "type": "image",
-                "base64": base64.b64encode(image.thumbnail).decode(),
+                "base64": base64.b64encode(picture.data).decode(),
                 "mime_type": "image/webp",
             }
-            for image in shown
+            for picture in inline.pictures
         ]
     return blocks
 

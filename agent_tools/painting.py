@@ -15,10 +15,11 @@ from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
 from agent_tools.policy import check_prompt
+from agent_tools.previews import preview_every
 from agent_tools.provenance import RECIPE_VERSION as RECIPE_VERSION
 from agent_tools.provenance import (
     complete_recipe,
-    marked_png,
+    marked_file,
     recipe_sha256,
     xmp_packet,
 )
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from agent_tools.gallery import ImageRecord, Kind
-    from agent_tools.provenance import SourceType
+    from agent_tools.provenance import FileFormat, SourceType
     from agent_tools.results import ToolImage
     from agent_tools.studio import Studio
     from agent_tools.wording import Wording
     from engine.request import ImageEvent, ImageRequest, ImageResult
 
 CREATOR_TOOL = "agent-tools"
+_WATCHED_EVERY = 2  # steps; a preview costs little, and none is made unless somebody looks
 MAX_SEED = 2**32 - 1
 EditSeed = Annotated[
     int | None,
@@ -74,6 +76,8 @@ async def paint(
         EngineError: from the engine, unchanged; `Studio.call` turns it into ours.
     """
     check_prompt(request.prompt)
+    watched = _WATCHED_EVERY if studio.activity.watched else 0
+    request = replace(request, preview_every=preview_every() or watched)
     low, high = share
     reached = low
     caller = current_caller()
@@ -88,21 +92,18 @@ async def paint(
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Queued):
-                    message = f"{label}: {_waiting(event)}"
+                    await progress(ProgressEvent(reached, 1.0, f"{label}: {_waiting(event)}"))
                 elif isinstance(event, StepEvent):
                     now = time.monotonic()
                     started = now if started is None else started
                     # Decoding follows the last step, so the steps fill nine tenths of the share.
                     reached = max(reached, low + (high - low) * 0.9 * event.step / event.total)
-                    message = (
-                        f"{label}: step {event.step} of {event.total}{_left(event, now - started)}"
-                    )
+                    await progress(_step_progress(event, label, reached, now - started))
                 else:
                     spent = event.result.timings_s
                     cost_s = spent.get("total", 0.0) - spent.get("queued", 0.0)
                     await progress(ProgressEvent(high, 1.0, f"{label}: painted"))
                     return event.result
-                await progress(ProgressEvent(reached, 1.0, message))
     finally:
         if cost_s is None:  # cancelled or failed: what was painted until then
             cost_s = 0.0 if started is None else time.monotonic() - started
@@ -161,6 +162,7 @@ def new_image(
     group: str | None = None,
     metadata: Mapping[str, str | int | float | bool] | None = None,
     notes: Sequence[str] = (),
+    file_format: FileFormat = "png",
 ) -> NewImage:
     """Make a painted picture ready for the gallery: marked PNG, words, full recipe.
 
@@ -178,6 +180,7 @@ def new_image(
         group: pictures of one call share it.
         metadata: flat facts for knowledge bases.
         notes: what to know about this picture.
+        file_format: how it is encoded.
 
     Returns:
         The same bytes for the same pixels, words and recipe: time spent is in the recipe but not
@@ -215,6 +218,7 @@ def new_image(
             "timings_s": {k: round(v, 3) for k, v in result.timings_s.items()},
             "shared_forwards": result.shared_forwards,
         },
+        file_format=file_format,
     )
 
 
@@ -231,6 +235,7 @@ def marked_image(
     metadata: Mapping[str, str | int | float | bool] | None = None,
     notes: Sequence[str] = (),
     measured: Mapping[str, Any] | None = None,
+    file_format: FileFormat = "png",
 ) -> NewImage:
     """Encode a picture with its mark and describe it for the gallery.
 
@@ -238,6 +243,7 @@ def marked_image(
         image: the picture.
         recipe: everything needed to make it again; "tool" and "model" among it.
         measured: facts about this run, kept with the recipe but outside its hash.
+        file_format: how it is encoded.
         words, kind, source_type, inputs, seed, group, metadata, notes: as in `new_image`.
     """
     recipe = complete_recipe(recipe, image)
@@ -249,8 +255,8 @@ def marked_image(
         recipe_hash=recipe_sha256(recipe),
     )
     return NewImage(
-        data=marked_png(image, packet),
-        media_type="image/png",
+        data=marked_file(image, packet, file_format),
+        media_type=f"image/{file_format}",
         width=image.width,
         height=image.height,
         model=recipe["model"],
@@ -309,9 +315,13 @@ def _waiting(event: Queued) -> str:
     return f"waiting for {others}, about {max(1, round(event.estimated_wait_s))} s"
 
 
-def _left(event: StepEvent, elapsed_s: float) -> str:
-    """Estimate the rest from the steps since the first, whose own duration is not known."""
-    if event.step < 2:
-        return ""
-    per_step = elapsed_s / (event.step - 1)
-    return f", about {max(1, round(per_step * (event.total - event.step)))} s left"
+def _step_progress(event: StepEvent, label: str, reached: float, elapsed_s: float) -> ProgressEvent:
+    """Report a step; the rest is estimated from the steps since the first, whose own time is
+    not known."""
+    message, left = f"{label}: step {event.step} of {event.total}", None
+    if event.step >= 2:
+        left = elapsed_s / (event.step - 1) * (event.total - event.step)
+        message += f", about {max(1, round(left))} s left"
+    return ProgressEvent(
+        reached, 1.0, message, event.step, event.total, seconds_left=left, preview=event.preview
+    )

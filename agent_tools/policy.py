@@ -137,14 +137,11 @@ def enforcing(policy: Policy, tool: str) -> Iterator[None]:
         _running.reset(token)
 
 
-@contextmanager
-def with_consent() -> Iterator[None]:
-    """Lift the rules that a real person's stored consent lifts, for what runs inside."""
-    token = _running.set(replace(_current(), consented=True))
-    try:
-        yield
-    finally:
-        _running.reset(token)
+def note_consent() -> None:
+    """Lift, for the rest of the running call, what a real person's stored consent lifts."""
+    call = _running.get()
+    if call is not None:
+        _running.set(replace(call, consented=True))
 
 
 def check_prompt(*texts: str) -> None:

@@ -18,6 +18,8 @@ Flags = npt.NDArray[np.bool_]
 # The mid-tone: between these percentiles of luminance a surface shows its color best, away from
 # shadow and from gloss.
 MIDTONE = (45.0, 75.0)
+# Where the light is full, short of the brightest folds and what gloss is left in them.
+LIT = (86.0, 97.0)
 _SATURATED = 0.10  # Oklab chroma by lightness
 _HUE_BINS = 72
 _HUE_WINDOW = np.radians(28)
@@ -26,6 +28,7 @@ _GLOSS_RIDGE = 0.05
 _HUE_NEAR, _HUE_FAR = 0.36, 0.72
 _GRAY_NEAR, _GRAY_FAR = 0.16, 0.34
 _CORE_NEAR, _CORE_FAR = 0.85, 0.97
+_BLOWN_NEAR, _BLOWN_FAR = 0.985, 1.0
 _NOISE = 0.012
 
 
@@ -62,6 +65,10 @@ class Layers:
     gloss: Floats
     weight: Floats
 
+    def of(self, chosen: Flags) -> Layers:
+        """Return the layers of some of the pixels."""
+        return Layers(self.shading[chosen], self.gloss[chosen], self.weight[chosen])
+
 
 def luminance(light: Floats) -> Floats:
     """Return relative luminance, shape (n,)."""
@@ -91,7 +98,7 @@ def find_product_color(light: Floats) -> ProductColor:
         members = judged & ~saturated
         members = members if members.any() else np.ones_like(judged)
         members = _main_lightness(lightness, members)
-    albedo = np.median(light[:, _midtone(luminance(light), members)], axis=1)
+    albedo = np.median(light[:, percentile_band(luminance(light), members, MIDTONE)], axis=1)
     albedo = np.maximum(albedo, 1e-3).astype(np.float32)
     shading = luminance(light[:, members]) / luminance(albedo)
     middle, high = np.percentile(shading, (50, 90))
@@ -139,6 +146,19 @@ def split_layers(product: ProductColor, light: Floats) -> Layers:
     gloss = np.where(shading < 0, mean, np.maximum(gloss, 0))
     shading = np.maximum(shading, 0)
     return Layers(shading, gloss, _weight(product, light, shading, mean))
+
+
+def color_all(product: ProductColor, light: Floats, layers: Layers) -> Layers:
+    """Return layers in which prints are body too: whatever `layers` leaves alone becomes shading.
+
+    Only what is blown out to white in every channel stays a highlight.
+    """
+    other = 1 - layers.weight
+    lit = luminance(light) * np.float32(1 / float(luminance(product.albedo)))
+    blown = smoothstep(_BLOWN_NEAR, _BLOWN_FAR, light.min(axis=0))
+    return Layers(
+        layers.shading * layers.weight + lit * other, layers.gloss * layers.weight, 1 - blown
+    )
 
 
 def selected(layers: Layers, product: ProductColor) -> Flags:
@@ -189,19 +209,11 @@ def _main_lightness(lightness: Floats, members: Flags) -> Flags:
     return near if near.any() else members
 
 
-def _midtone(values: Floats, members: Flags) -> Flags:
-    low, high = np.percentile(values[members], MIDTONE)
+def percentile_band(values: Floats, members: Flags, limits: tuple[float, float]) -> Flags:
+    """Return the members whose value lies between two percentiles of the members' values."""
+    low, high = np.percentile(values[members], limits)
     band: Flags = members & (values >= low) & (values <= high)
     return band
-
-
-def midtone(light: Floats, product: ProductColor) -> Flags:
-    """Return the pixels of the product's mid-tone among a sample, by luminance."""
-    layers = split_layers(product, light)
-    members = selected(layers, product)
-    if not members.any():
-        members = np.ones(light.shape[1], bool)
-    return _midtone(luminance(light), members)
 
 
 def _angle(one: Floats, other: float) -> Floats:

@@ -12,7 +12,7 @@ Everything is elementwise float32 numpy: the same input gives the same bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,34 +21,44 @@ from PIL import Image
 
 from agent_tools.color import (
     NamedColor,
-    delta_e_2000,
-    lab_from_linear,
     linear_from_oklab,
     linear_from_srgb,
     oklab_from_linear,
     srgb_from_linear,
 )
 from agent_tools.product_color import (
+    LIT,
+    MIDTONE,
     Flags,
     Floats,
+    Layers,
     ProductColor,
+    color_all,
     find_product_color,
     luminance,
-    midtone,
+    percentile_band,
     selected,
     smoothstep,
     split_layers,
+)
+from agent_tools.recolor_checks import (
+    clipped_share,
+    color_warnings,
+    hue_leftover,
+    median_delta_e,
+    outside_max_change,
+    r_log_y,
+    sample_of,
 )
 from agent_tools.results import Measurements
 from agent_tools.segmentation import check_mask
 
 Bytes = npt.NDArray[np.uint8]
 Method = Literal["dichromatic", "oklab-gain"]
+Anchor = Literal["perceived", "albedo"]
 
 METHODS: tuple[Method, ...] = ("dichromatic", "oklab-gain")
-GOOD_DELTA_E = 2.0
-_SAMPLE = 40_000
-_CHUNK = 65_536  # pixels at a time: the planes stay in the processor's cache
+_CHUNK = 32_768  # pixels at a time: the planes stay in the processor's cache
 _ROUNDS = 4
 # The gain dims gloss with the body, which no glazed thing does: it must be clearly better to win.
 _PRIOR: dict[Method, float] = {"dichromatic": 0.0, "oklab-gain": 3.0}
@@ -72,79 +82,101 @@ class _Plan:
     method: Method
     product: ProductColor
     aim: Floats  # linear RGB, shape (3,)
+    keep_prints: bool = True
+
+    def split(self, light: Floats) -> Layers:
+        layers = split_layers(self.product, light)
+        return layers if self.keep_prints else color_all(self.product, light, layers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Some of the product's pixels, split once for every plan.
+
+    Attributes:
+        light: linear RGB, shape (3, n).
+        layers: what each pixel is made of.
+        body: which show the product's own color.
+        band: those of them that the target is compared with.
+    """
+
+    light: Floats
+    layers: Layers
+    body: Flags
+    band: Flags
 
 
 def recolor(
-    image: Image.Image, mask: Image.Image, target: NamedColor, *, method: Method | None = None
+    image: Image.Image,
+    mask: Image.Image,
+    target: NamedColor,
+    *,
+    method: Method | None = None,
+    anchor: Anchor = "perceived",
+    keep_prints: bool = True,
 ) -> Recolored:
-    """Recolor the product under `mask` so that its mid-tone is `target`.
+    """Recolor the product under `mask` so that it shows `target`.
 
     Args:
         image: "RGB", "RGBA" or "L" (an "L" picture comes back as "RGB").
         mask: the picture's size; white = product, grays blend in linear light.
         target: the color wanted.
         method: one of `METHODS`; None lets the check decide.
+        anchor: where `target` shall be seen: "perceived" in the mid-tone; "albedo" where the
+            light is full, as a sample of the dyed material would look, so the rest is darker.
+        keep_prints: leave prints and labels of another color alone; False gives every pixel
+            under the mask but blown-out highlights a shade of the target.
 
     Returns:
         The picture, byte for byte the source's where the mask is 0 and in its alpha channel; and
-        what was measured on it. Colors are measured on up to 40,000 pixels, bytes on all.
+        what was measured on it. Colors are measured on up to 20,000 pixels, bytes on all.
 
     Raises:
         InvalidArguments: if the mask has another size, is empty or covers everything.
     """
-    weights = check_mask(image, mask)
+    weights = check_mask(image, mask).reshape(-1)
     before = np.asarray(image if image.mode in ("RGB", "RGBA") else image.convert("RGB"))
-    rows, columns = _bounding_box(weights)
-    inside = weights[rows, columns] > 0
-    own = before[rows, columns, :3][inside]
-    cover = weights[rows, columns][inside].astype(np.float32) / np.float32(255)
+    inside = np.flatnonzero(weights)
+    own = before.reshape(len(weights), -1).take(inside, axis=0)[:, :3]
+    cover = weights.take(inside).astype(np.float32) * np.float32(1 / 255)
 
-    chosen = _sample(len(own))
+    chosen = sample_of(len(own))
     solid = chosen[cover[chosen] > 0.5]
     light = _planes(own[solid])
     product = find_product_color(light)
-    band = midtone(light, product)
+    draft = _Plan("dichromatic", product, linear_from_srgb(target.bytes), keep_prints)
+    sample = _sample(draft, light, anchor)
     plans = [
-        _calibrated(
-            _Plan(name, product, linear_from_srgb(np.array(target.rgb, np.uint8))), light, band
-        )
+        _calibrated(replace(draft, method=name), sample)
         for name in METHODS
         if method in (None, name)
     ]
-    plan = min(plans, key=lambda one: _badness(one, light, band, target))
+    plan = plans[0] if len(plans) == 1 else min(plans, key=lambda p: _badness(p, sample, target))
 
     changed = np.empty_like(own)
     for start in range(0, len(own), _CHUNK):
         part = slice(start, start + _CHUNK)
-        changed[part] = _encoded(_apply(plan, _planes(own[part]), cover[part]))
+        changed[part] = _encoded(_apply(plan, _planes(own[part]), None, cover[part]))
     after = before.copy()
-    block = after[rows, columns]
-    block[inside, :3] = changed
+    after.reshape(len(weights), -1)[inside, :3] = changed
     result = Image.fromarray(after)
+    new = _apply(plan, light, sample.layers)
+    achieved = median_delta_e(changed[solid][sample.band], target)
     return Recolored(
         result,
         Measurements(
             target=target.hex,
             target_name=target.name,
-            achieved_delta_e=round(_midtone_delta_e(changed[solid][band], target), 2),
+            achieved_delta_e=round(achieved, 2),
             outside_max_change=outside_max_change(image, result, mask),
-            r_log_y=round(_r_log_y(light, _planes(changed[solid]), _body(plan, light)), 3),
-            mask_area=round(float((weights > 0).mean()), 4),
-            clipped_share=round(_clipped_share(plan, light), 4),
+            r_log_y=round(r_log_y(light, _planes(changed[solid]), sample.body), 3),
+            mask_area=round(len(inside) / len(weights), 4),
+            clipped_share=round(clipped_share(light, new), 4),
             method=plan.method,
-            warnings=_warnings(plan, target, _midtone_delta_e(changed[solid][band], target)),
+            anchor=anchor,
+            warnings=color_warnings(product, target, achieved, keep_prints=keep_prints),
         ),
     )
-
-
-def outside_max_change(before: Image.Image, after: Image.Image, mask: Image.Image) -> int:
-    """Return the largest change of any byte where `mask` is 0, alpha everywhere included."""
-    mode = "RGBA" if "A" in before.getbands() else "RGB"
-    old, new = np.asarray(before.convert(mode)), np.asarray(after.convert(mode))
-    change = np.maximum(old, new) - np.minimum(old, new)
-    outside = np.asarray(mask.convert("L")) == 0
-    worst = int(change[outside].max(initial=0))
-    return max(worst, int(change[..., 3].max(initial=0))) if mode == "RGBA" else worst
 
 
 def color_difference(image: Image.Image, mask: Image.Image, target: NamedColor) -> float:
@@ -153,16 +185,32 @@ def color_difference(image: Image.Image, mask: Image.Image, target: NamedColor) 
     Raises:
         InvalidArguments: if the mask has another size, is empty or covers everything.
     """
-    solid = check_mask(image, mask) > 127
-    pixels = np.asarray(image.convert("RGB"))[solid]
-    pixels = pixels[_sample(len(pixels))]
+    inside = np.flatnonzero(check_mask(image, mask).reshape(-1) > 127)
+    pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)[inside[sample_of(len(inside))]]
     light = _planes(pixels)
-    return _midtone_delta_e(pixels[midtone(light, find_product_color(light))], target)
+    plan = _Plan("dichromatic", find_product_color(light), light[:, 0])
+    return median_delta_e(pixels[_sample(plan, light, "perceived").band], target)
 
 
-def _apply(plan: _Plan, light: Floats, cover: Floats | None = None) -> Floats:
+def _sample(plan: _Plan, light: Floats, anchor: Anchor) -> _Sample:
+    # Which pixels show the product's own color does not depend on what happens to the others.
+    own = split_layers(plan.product, light)
+    body = selected(own, plan.product)
+    if not body.any():
+        body = np.ones(light.shape[1], bool)
+    if anchor == "albedo":
+        dull = body & (own.gloss <= np.median(own.gloss[body]))
+        band = percentile_band(own.shading, dull, LIT)
+    else:
+        band = percentile_band(luminance(light), body, MIDTONE)
+    return _Sample(light, plan.split(light), body, band)
+
+
+def _apply(
+    plan: _Plan, light: Floats, layers: Layers | None = None, cover: Floats | None = None
+) -> Floats:
     """Return recolored light, shape (3, n), not yet clipped."""
-    layers = split_layers(plan.product, light)
+    layers = layers or plan.split(light)
     amount = layers.weight if cover is None else layers.weight * cover
     if plan.method == "oklab-gain":
         new = _scaled_in_oklab(plan, light)
@@ -172,15 +220,20 @@ def _apply(plan: _Plan, light: Floats, cover: Floats | None = None) -> Floats:
     else:
         shading = _compressed(layers.shading, plan.aim)
         darker = luminance(plan.aim) / luminance(plan.product.albedo)
-        kept = np.float32(_REST_KEPT * min(1.0, float(darker)))
-        new = np.empty_like(light)
+        # A print's own color is part of the rest.
+        kept = np.float32(_REST_KEPT * min(1.0, float(darker)) if plan.keep_prints else 0.0)
         gloss = layers.gloss * (1 - kept)
+        new = np.empty_like(light)
         for channel in range(3):
-            body = plan.product.albedo[channel] * kept
-            new[channel] = light[channel] * kept + gloss
-            new[channel] += shading * plan.aim[channel] - layers.shading * body
-    result: Floats = light + amount * (new - light)
-    return result
+            plane = new[channel]
+            np.multiply(light[channel], kept, out=plane)
+            plane += gloss
+            plane += shading * plan.aim[channel]
+            plane -= layers.shading * (plan.product.albedo[channel] * kept)
+    new -= light
+    new *= amount
+    new += light
+    return new
 
 
 def _scaled_in_oklab(plan: _Plan, light: Floats) -> Floats:
@@ -190,7 +243,7 @@ def _scaled_in_oklab(plan: _Plan, light: Floats) -> Floats:
     aim = oklab_from_linear(plan.aim)
     chroma = float(np.hypot(source[1], source[2]))
     lightness = lab[:, 0] * (aim[0] / source[0])
-    if plan.product.chromatic:
+    if plan.product.chromatic and plan.keep_prints:
         level = (lab[:, 1] * source[1] + lab[:, 2] * source[2]) / np.float32(chroma * chroma)
     else:
         level = lab[:, 0] / source[0]
@@ -206,115 +259,36 @@ def _compressed(shading: Floats, aim: Floats) -> Floats:
     return np.asarray(np.minimum(shading, 1) + over / (1 + over / room), np.float32)
 
 
-def _calibrated(plan: _Plan, light: Floats, band: Flags) -> _Plan:
-    """Move the aim until the mid-tone, gloss and all, lands on the target."""
+def _calibrated(plan: _Plan, sample: _Sample) -> _Plan:
+    """Move the aim until the band's median, gloss and all, lands on the target."""
     wanted = oklab_from_linear(plan.aim)
     best, best_miss = plan, np.inf
-    sample = light[:, band]
+    light = np.ascontiguousarray(sample.light[:, sample.band])
+    layers = sample.layers.of(sample.band)
     current = plan
     for _ in range(_ROUNDS):
-        shown = linear_from_srgb(_encoded(_apply(current, sample)))
+        shown = linear_from_srgb(_encoded(_apply(current, light, layers)))
         miss = wanted - oklab_from_linear(np.median(shown, axis=0).astype(np.float32))
         size = float(np.linalg.norm(miss))
         if size < best_miss:
             best, best_miss = current, size
         moved = linear_from_oklab(oklab_from_linear(current.aim) + miss)
-        current = _Plan(plan.method, plan.product, np.clip(moved, 0, 1).astype(np.float32))
+        current = replace(plan, aim=np.clip(moved, 0, 1).astype(np.float32))
     return best
 
 
-def _badness(plan: _Plan, light: Floats, band: Flags, target: NamedColor) -> float:
+def _badness(plan: _Plan, sample: _Sample, target: NamedColor) -> float:
     """Score a plan on a sample: missed color, lost shading, clipping, leftovers of the old hue."""
-    after = _encoded(_apply(plan, light))
-    body = _body(plan, light)
-    shading = _r_log_y(light, _planes(after), body)
+    new = _apply(plan, sample.light, sample.layers)
+    after = _encoded(new)
+    shading = r_log_y(sample.light, _planes(after), sample.body)
     return (
         _PRIOR[plan.method]
-        + _midtone_delta_e(after[band], target)
+        + median_delta_e(after[sample.band], target)
         + 20 * max(0.0, 0.85 - shading)
-        + 30 * _clipped_share(plan, light)
-        + _hue_leftover(after[body], target)
+        + 30 * clipped_share(sample.light, new)
+        + hue_leftover(after[sample.body], target)
     )
-
-
-def _body(plan: _Plan, light: Floats) -> Flags:
-    body = selected(split_layers(plan.product, light), plan.product)
-    return body if body.any() else np.ones(light.shape[1], bool)
-
-
-def _midtone_delta_e(pixels: Bytes, target: NamedColor) -> float:
-    lab = np.median(lab_from_linear(linear_from_srgb(pixels)), axis=0)
-    wanted = lab_from_linear(linear_from_srgb(np.array(target.rgb, np.uint8)))
-    return float(delta_e_2000(lab, wanted))
-
-
-def _hue_leftover(pixels: Bytes, target: NamedColor) -> float:
-    """Return how far, in Lab units, pixels stray from the line between gray and the target."""
-    lab = lab_from_linear(linear_from_srgb(pixels))
-    wanted = lab_from_linear(linear_from_srgb(np.array(target.rgb, np.uint8)))
-    chroma = float(np.hypot(wanted[1], wanted[2]))
-    if chroma < 3:
-        return float(np.hypot(lab[:, 1], lab[:, 2]).mean())
-    across = (lab[:, 1] * wanted[2] - lab[:, 2] * wanted[1]) / chroma
-    return float(np.abs(across).mean())
-
-
-def _r_log_y(before: Floats, after: Floats, body: Flags) -> float:
-    """Return the correlation of log luminance before and after: how well shading was kept."""
-    old = np.log(luminance(before)[body] + np.float32(1e-3)).astype(np.float64)
-    new = np.log(luminance(after)[body] + np.float32(1e-3)).astype(np.float64)
-    if old.std() < 1e-6 or new.std() < 1e-6:
-        return 1.0 if old.std() < 1e-6 else 0.0
-    return float(np.corrcoef(old, new)[0, 1])
-
-
-def _clipped_share(plan: _Plan, light: Floats) -> float:
-    """Return the share of pixels that this plan pushes out of the displayable range."""
-    new = _apply(plan, light)
-    pushed = ((new > 1.004) & (light < 0.996)) | ((new < -0.004) & (light > 0.004))
-    return float(pushed.any(axis=0).mean())
-
-
-def _warnings(plan: _Plan, target: NamedColor, delta_e: float) -> list[str]:
-    wanted = lab_from_linear(linear_from_srgb(np.array(target.rgb, np.uint8)))[0]
-    own = lab_from_linear(plan.product.albedo)[0]
-    found = []
-    if delta_e > GOOD_DELTA_E:
-        found.append(
-            f"The mid-tone misses {target.hex} by CIEDE2000 {delta_e:.1f}: this picture's light "
-            "cannot show that color."
-        )
-    if wanted > 93:
-        found.append("The color is almost white: shading is faint and light parts may clip.")
-    if wanted < 12:
-        found.append("The color is almost black: folds and edges are hard to see.")
-    if own < 20:
-        found.append(
-            "The product is almost black in the source, which holds little shading to carry over."
-        )
-    if own > 88 and not plan.product.chromatic:
-        found.append(
-            "The product is almost white in the source: white prints and highlights cannot be told "
-            "from it and are colored too. Leave them out of the mask."
-        )
-    if plan.product.other_share > 0.08:
-        found.append(
-            f"The product has several colors: {plan.product.other_share:.0%} of it has another hue "
-            "and was left alone. Mask each color by itself to change it."
-        )
-    return found
-
-
-def _bounding_box(weights: Bytes) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(weights.any(axis=1)), np.flatnonzero(weights.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-
-
-def _sample(count: int) -> npt.NDArray[np.int64]:
-    """Return indices of all pixels, or of the same 40,000 every time."""
-    if count <= _SAMPLE:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(0).integers(0, count, _SAMPLE))
 
 
 def _planes(pixels: Bytes) -> Floats:

@@ -41,9 +41,14 @@ class Repeats:
                 "image_ids TEXT)"
             )
 
+    @staticmethod
+    def may_know(checked: BaseModel) -> bool:
+        """Return whether such a call can have been made before; blocks nobody."""
+        return getattr(checked, "seed", None) is not None and hasattr(checked, "fresh")
+
     def key(self, studio: Studio, tool: Tool, checked: BaseModel) -> str | None:
         """Return what names this call, or None if every such call is new."""
-        if getattr(checked, "seed", None) is None or not hasattr(checked, "fresh"):
+        if not self.may_know(checked):
             return None
         if getattr(checked, "model", None) is not None:
             return None  # the revision below is the default model's

@@ -13,6 +13,7 @@ from PIL import Image
 from agent_tools.callers import current_caller
 from agent_tools.errors import InvalidArguments, NotFound
 from agent_tools.provenance import MEASURED
+from agent_tools.remix import recipe_call
 from agent_tools.tools.base import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -54,12 +55,7 @@ async def replay(studio: Studio, image_id: str, progress: Progress = no_progress
             f"The picture {image_id} is somebody else's; its recipe is theirs.",
             hint="Replay works for your own pictures.",
         )
-    tool, arguments = original.recipe.get("tool"), original.recipe.get("arguments")
-    if not isinstance(tool, str) or not isinstance(arguments, dict):
-        raise InvalidArguments(
-            f"The picture {image_id} came from outside, so there is nothing to replay.",
-            hint="Replay works for pictures that a tool made.",
-        )
+    tool, arguments = recipe_call(original)
     if tool not in studio.tools:
         raise NotFound(
             f"This server has no tool '{tool}', which made {image_id}.",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.links import ImageLinks
 
 
 class ImageInfo(BaseModel):
@@ -33,7 +34,8 @@ class Measurements(BaseModel):
     target: str = Field(description="Requested color as #rrggbb.")
     target_name: str = Field(description="Requested color in words.")
     achieved_delta_e: float = Field(
-        description="CIEDE2000 between the request and the product's mid-tone; below 2 is a match."
+        description="CIEDE2000 between the request and the product, at the anchor; below 2 is a "
+        "match."
     )
     painted_delta_e: float | None = Field(
         default=None,
@@ -47,6 +49,10 @@ class Measurements(BaseModel):
     mask_area: float | None = Field(default=None, description="Share of the picture recolored.")
     clipped_share: float | None = Field(default=None, description="Share of clipped pixels.")
     method: str = Field(description="How the color was made.")
+    anchor: str = Field(
+        default="perceived",
+        description="Where it was compared: 'perceived' in the mid-tone, 'albedo' in full light.",
+    )
     warnings: list[str] = Field(default_factory=list)
 
 
@@ -57,12 +63,14 @@ class ToolImage:
     Attributes:
         info: what is published about it.
         path: the full picture on this machine (shown only by the command line).
-        thumbnail: WebP bytes, longest side 384 px.
+        thumbnail: WebP bytes, longest side 384 px; of a contact sheet 1024 px.
+        kind: what the gallery says it is, such as "product" or "sheet".
     """
 
     info: ImageInfo
     path: Path
     thumbnail: bytes
+    kind: str = "picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def within_inline_limit(
     return tuple(shown), tuple(left_out)
 
 
-def image_info(record: ImageRecord, public_url: str | None = None) -> ImageInfo:
+def image_info(record: ImageRecord, links: ImageLinks | None = None) -> ImageInfo:
     """Describe a gallery record as every door does."""
     return ImageInfo(
         image_id=record.image_id,
@@ -115,15 +123,17 @@ def image_info(record: ImageRecord, public_url: str | None = None) -> ImageInfo:
         model=record.model,
         caption=record.caption,
         alt=record.alt,
-        url=f"{public_url.rstrip('/')}/images/{record.image_id}" if public_url else None,
+        url=None if links is None else links.url(record),
         notes=list(record.notes),
     )
 
 
-def tool_image(record: ImageRecord, gallery: Gallery, public_url: str | None = None) -> ToolImage:
+def tool_image(record: ImageRecord, gallery: Gallery, links: ImageLinks | None = None) -> ToolImage:
     """Return a gallery record as a picture to show, with its thumbnail."""
     return ToolImage(
-        info=image_info(record, public_url),
+        info=image_info(record, links),
         path=record.path,
-        thumbnail=gallery.thumbnail(record.image_id),
+        # A sheet stands for all its pictures, so they must be told apart on it.
+        thumbnail=gallery.thumbnail(record.image_id, 1024 if record.kind == "sheet" else 384),
+        kind=record.kind,
     )

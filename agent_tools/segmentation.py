@@ -15,10 +15,9 @@ from PIL import Image
 
 from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb, oklab_from_linear
 from agent_tools.errors import InvalidArguments, Refused
+from agent_tools.mask_shapes import Flags, Floats, box_sum, grow, overlap, spread
 
-Source = Literal["mask", "alpha", "automatic"]
-Flags = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float32]
+Source = Literal["mask", "alpha", "point", "box", "color", "automatic"]
 
 MIN_AREA, MAX_AREA = 0.03, 0.85
 MAX_BORDER = 0.02
@@ -32,10 +31,31 @@ _STEP_TOLERANCE = 0.022
 _STRICTER, _LOOSER = 0.6, 1.5
 _BACKGROUND_TOLERANCE = 0.30
 _HOLE_TOLERANCE = 0.035
-_WHAT_TO_SEND = (
-    "Send mask_id: a picture of the same size, white where the product is and black elsewhere; "
-    "or send the product cut out on a transparent background."
+WHAT_TO_SEND = (
+    "Say where the product is: point ([x, y] on it), box ([left, top, right, bottom] around it), "
+    "from_color (its color now), or mask_id (a picture of the same size, white where the product "
+    "is); or send it cut out on a transparent background."
 )
+
+
+class DoubtfulMask(Refused):
+    """Say why a mask is not certain enough to be used.
+
+    Attributes:
+        candidate: mode "L", the picture's size: what would have been taken; None if nothing.
+    """
+
+    code = "mask_needed"
+
+    def __init__(
+        self, why: str, size: tuple[int, int], candidate: Image.Image | None, facts: dict[str, Any]
+    ) -> None:
+        super().__init__(
+            f"The product cannot be told from its background with confidence: {why}.",
+            hint=WHAT_TO_SEND,
+            data={"image_size": list(size), **facts},
+        )
+        self.candidate = candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +84,7 @@ def segment(image: Image.Image, mask: Image.Image | None = None) -> Segmentation
 
     Raises:
         InvalidArguments: the mask has another size, is empty, covers everything, or is a picture.
-        Refused: no mask was given and the automatic one is doubtful.
+        DoubtfulMask: no mask was given and the automatic one is doubtful.
     """
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     if mask is not None:
@@ -73,7 +93,7 @@ def segment(image: Image.Image, mask: Image.Image | None = None) -> Segmentation
             weights = np.where(np.asarray(alpha) > 0, weights, 0).astype(np.uint8)
             if not weights.any():
                 raise InvalidArguments(
-                    "Every pixel under the mask is transparent.", hint=_WHAT_TO_SEND
+                    "Every pixel under the mask is transparent.", hint=WHAT_TO_SEND
                 )
         return _segmentation(weights, "mask")
     if alpha is not None:
@@ -113,7 +133,7 @@ def check_mask(image: Image.Image, mask: Image.Image) -> npt.NDArray[np.uint8]:
     if between > 0.25:
         raise InvalidArguments(
             f"The mask is gray in {between:.0%} of its pixels, so it looks like a picture.",
-            hint=_WHAT_TO_SEND,
+            hint=WHAT_TO_SEND,
         )
     if not (weights >= 128).any():
         raise InvalidArguments(
@@ -134,14 +154,13 @@ def _automatic(image: Image.Image) -> Segmentation:
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     small = image.convert("RGB").resize(size, Image.Resampling.BOX)
     if min(size) < 4 * _RING_WIDTH:
-        raise _refusal(image, "the picture is too small or too thin for that", {})
+        raise DoubtfulMask("the picture is too small or too thin for that", image.size, None, {})
     linear = linear_from_srgb(np.asarray(small))
     oklab = np.asarray(oklab_from_linear(linear), np.float32)
     product, *others = (
-        _clean(~_background(oklab, _STEP_TOLERANCE * factor))
-        for factor in (1.0, _STRICTER, _LOOSER)
+        clean(~_background(oklab, _STEP_TOLERANCE * factor)) for factor in (1.0, _STRICTER, _LOOSER)
     )
-    stability = min(_overlap(product, other) for other in others)
+    stability = min(overlap(product, other) for other in others)
     area = float(product.mean())
     border = np.concatenate([product[0], product[-1], product[:, 0], product[:, -1]])
     touched = float(border.mean())
@@ -152,37 +171,29 @@ def _automatic(image: Image.Image) -> Segmentation:
         "edge_delta_e": round(ring, 1),
         "stability": round(stability, 2),
     }
-    if not MIN_AREA <= area <= MAX_AREA:
-        raise _refusal(image, f"the guess covers {area:.1%} of the picture", facts)
-    if touched >= MAX_BORDER:
-        raise _refusal(image, f"the guess touches {touched:.0%} of the picture's border", facts)
-    if ring <= MIN_RING_DELTA_E:
-        raise _refusal(
-            image, f"product and background differ too little (CIEDE2000 {ring:.1f})", facts
-        )
-    if stability < MIN_STABILITY:
-        raise _refusal(image, "the background runs into the product without a clear edge", facts)
     full = Image.fromarray(np.where(product, 255, 0).astype(np.uint8))
     if full.size != image.size:
         full = full.resize(image.size, Image.Resampling.BILINEAR)
     # Only sure pixels: half-covered ones at the edge would tint the background.
     weights = np.where(np.asarray(full) >= 128, 255, 0).astype(np.uint8)
+    doubt = _doubt(area, touched, ring, stability)
+    if doubt:
+        candidate = Image.fromarray(weights) if 0 < area < 1 else None
+        raise DoubtfulMask(doubt, image.size, candidate, facts)
     return _segmentation(weights, "automatic", ring)
 
 
-def _refusal(image: Image.Image, why: str, facts: dict[str, Any]) -> Refused:
-    return Refused(
-        f"The product cannot be told from its background with confidence: {why}.",
-        hint=_WHAT_TO_SEND,
-        code="mask_needed",
-        data={"image_size": list(image.size), **facts},
-    )
-
-
-def _overlap(one: Flags, other: Flags) -> float:
-    """Return intersection over union."""
-    union = int((one | other).sum())
-    return int((one & other).sum()) / union if union else 0.0
+def _doubt(area: float, touched: float, ring: float, stability: float) -> str:
+    """Return why a guess should not be trusted; empty if it can be."""
+    if not MIN_AREA <= area <= MAX_AREA:
+        return f"the guess covers {area:.1%} of the picture"
+    if touched >= MAX_BORDER:
+        return f"the guess touches {touched:.0%} of the picture's border"
+    if ring <= MIN_RING_DELTA_E:
+        return f"product and background differ too little (CIEDE2000 {ring:.1f})"
+    if stability < MIN_STABILITY:
+        return "the background runs into the product without a clear edge"
+    return ""
 
 
 def _background(oklab: Floats, tolerance: float) -> Flags:
@@ -198,93 +209,50 @@ def _background(oklab: Floats, tolerance: float) -> Flags:
     reached = np.zeros(distance.shape, bool)
     reached[[0, -1]] = open_pixels[[0, -1]]
     reached[:, [0, -1]] = open_pixels[:, [0, -1]]
-    reached = _spread(reached, horizontal, vertical)
+    reached = spread(reached, horizontal, vertical)
     # A cup's handle encloses background that no path from the border reaches.
     background: Flags = reached | (distance < _HOLE_TOLERANCE)
     return background
 
 
-def _spread(reached: Flags, horizontal: Flags, vertical: Flags) -> Flags:
-    """Grow `reached` along open links until nothing changes, by sweeps in four directions."""
-    columns, rows = reached.T.copy(), reached
-    across = np.ascontiguousarray(horizontal.T)
-    before = -1
-    while (count := int(rows.sum())) != before:
-        before = count
-        columns = np.ascontiguousarray(rows.T)
-        for x in range(1, len(columns)):
-            columns[x] |= columns[x - 1] & across[x - 1]
-        for x in range(len(columns) - 2, -1, -1):
-            columns[x] |= columns[x + 1] & across[x]
-        rows = np.ascontiguousarray(columns.T)
-        for y in range(1, len(rows)):
-            rows[y] |= rows[y - 1] & vertical[y - 1]
-        for y in range(len(rows) - 2, -1, -1):
-            rows[y] |= rows[y + 1] & vertical[y]
-    return rows
-
-
-def _clean(product: Flags) -> Flags:
+def clean(product: Flags) -> Flags:
     """Remove specks and hairs, then close pinholes, and keep the parts that belong together."""
-    opened = _grow(~_grow(~product, 1), 1)
-    closed = ~_grow(~_grow(opened, 2), 2)
-    if not closed.any():
+    opened = grow(~grow(~product, 1), 1)
+    closed = ~grow(~grow(opened, 2), 2)
+    if not closed.any() or closed.all():  # nothing to choose from; erosion would never end
         return closed
     seed_row, seed_column = _thickest(closed)
     seed = np.zeros_like(closed)
     seed[seed_row, seed_column] = True
-    near = _grow(closed, 3)
+    near = grow(closed, 3)
     links_across, links_down = near[:, 1:] & near[:, :-1], near[1:] & near[:-1]
-    return closed & _spread(seed, links_across, links_down)
+    return closed & spread(seed, links_across, links_down)
 
 
 def _thickest(flags: Flags) -> tuple[int, int]:
     """Return a pixel of the largest part: the one that survives the most erosion."""
     inner = flags
     while True:
-        eroded = ~_grow(~inner, 4)
+        eroded = ~grow(~inner, 4)
         if not eroded.any():
             row, column = np.argwhere(inner)[0]
             return int(row), int(column)
         inner = eroded
 
 
-def _grow(flags: Flags, radius: int) -> Flags:
-    """Dilate by a square of `radius` pixels."""
-    grown = flags.copy()
-    for _ in range(radius):
-        wide = grown.copy()
-        wide[:, 1:] |= grown[:, :-1]
-        wide[:, :-1] |= grown[:, 1:]
-        grown = wide.copy()
-        grown[1:] |= wide[:-1]
-        grown[:-1] |= wide[1:]
-    return grown
-
-
 def _ring_delta_e(linear: Floats, product: Flags) -> float:
     """Return the median CIEDE2000 between rings inside and outside the product's edge."""
-    outside = _grow(product, _RING_WIDTH) & ~product
-    inside = product & _grow(~product, _RING_WIDTH)
+    outside = grow(product, _RING_WIDTH) & ~product
+    inside = product & grow(~product, _RING_WIDTH)
     if not outside.any() or not inside.any():
         return 0.0
     # Each pixel of the inner ring meets the mean color of the outer ring near it.
     radius = 2 * _RING_WIDTH
-    total = _box_sum(np.where(outside[..., None], linear, 0), radius)
-    count = _box_sum(outside[..., None].astype(np.float32), radius)
+    total = box_sum(np.where(outside[..., None], linear, 0), radius)
+    count = box_sum(outside[..., None].astype(np.float32), radius)
     near = inside & (count[..., 0] > 0.5)
     if not near.any():
         return 0.0
     own = lab_from_linear(linear[near])
     other = lab_from_linear(total[near] / count[near])
     return float(np.median(delta_e_2000(own, other)))
-
-
-def _box_sum(values: Floats, radius: int) -> Floats:
-    """Sum over a square window of 2 * radius + 1 pixels, edges padded with zeros."""
-    padded = np.pad(values.astype(np.float64), ((radius + 1, radius), (radius + 1, radius), (0, 0)))
-    table = padded.cumsum(axis=0).cumsum(axis=1)
-    width = 2 * radius + 1
-    sums = table[width:, width:] - table[:-width, width:] - table[width:, :-width]
-    result: Floats = (sums + table[:-width, :-width]).astype(np.float32)
-    return result

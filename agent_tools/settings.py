@@ -52,6 +52,14 @@ class Settings(BaseModel):
         default=(),
         description="Further models, comma-separated, that calls may name; loaded on demand.",
     )
+    model_aliases: tuple[str, ...] = Field(
+        default=(),
+        description="Names that callers of the Images API may use for models, comma-separated, as "
+        "'dall-e-3=starter'. Other unknown names get the default model.",
+    )
+    images_deadline_s: float = Field(
+        default=600, gt=0, description="Longest time of one call of the Images API, seconds."
+    )
     memory_gb: float = Field(
         default=16,
         gt=0,
@@ -117,6 +125,12 @@ class Settings(BaseModel):
         description="Network that enlarges pictures: a folder or hub id (id@revision) of a "
         "diffusers upscale pipeline, or a .safetensors file (extra [spandrel]).",
     )
+    segmenter: str | None = Field(
+        default=None,
+        description="Model that finds a product from a point or box (a folder or hub id@commit of "
+        "SAM 2 or its kin) or cuts it out (an .onnx or .xml file, such as BiRefNet); products are "
+        "selected by color if unset.",
+    )
     engine: str | None = Field(
         default=None,
         description="Address of an OpenAI-compatible Images API, such as https://host/v1, that "
@@ -140,10 +154,22 @@ class Settings(BaseModel):
     links: Literal["resource", "https", "text"] = Field(
         default="resource", description="Form of links; https needs public_url."
     )
+    answer_within_s: float = Field(
+        default=45,
+        gt=0,
+        le=3600,
+        description="Seconds after which a call over MCP is answered with a job_id and goes on in "
+        "the background; many clients give up at 60.",
+    )
     apps: bool = Field(
         default=True, description="Offer the gallery inside the chat (MCP Apps) to hosts."
     )
     public_url: str | None = Field(default=None, description="Web address of the HTTP server.")
+    signed_links: bool = Field(
+        default=True,
+        description="Web addresses of pictures show that one picture without the token, for <img> "
+        "and knowledge bases. Off: they need the token.",
+    )
     token: SecretStr | None = Field(
         default=None,
         description="Bearer token of the HTTP server that allows everything; `agent-tools token "
@@ -206,7 +232,7 @@ class Settings(BaseModel):
         default=None,
         ge=0,
         le=1,
-        description="Score below which search stays silent; 0.34 for MiniLM if unset. Choose "
+        description="Score below which search stays silent; 0.2 for MiniLM if unset. Choose "
         "another one with another encoder.",
     )
     auto_export: bool = Field(
@@ -215,7 +241,7 @@ class Settings(BaseModel):
     max_upload_mb: float = Field(default=20, gt=0, le=200, description="Largest picture taken in.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("accept_license", "models", mode="before")
+    @field_validator("accept_license", "models", "model_aliases", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -223,6 +249,15 @@ class Settings(BaseModel):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("model_aliases", mode="after")
+    @classmethod
+    def _check_aliases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pair in value:
+            alias, _, target = pair.partition("=")
+            if not alias.strip() or not target.strip():
+                raise ValueError(f"'{pair}' is not written as alias=model")
+        return value
 
     @field_validator("data", mode="after")
     @classmethod
@@ -238,6 +273,12 @@ class Settings(BaseModel):
     @classmethod
     def _check_key(cls, value: SecretStr | None) -> SecretStr | None:
         return None if value is None else SecretStr(check_key(value.get_secret_value()))
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The model that each alias leads to."""
+        pairs = (pair.partition("=") for pair in self.model_aliases)
+        return {alias.strip(): target.strip() for alias, _, target in pairs}
 
     @property
     def kb_target(self) -> str:

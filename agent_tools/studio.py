@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from agent_tools.activity import Activity
 from agent_tools.budget import Budget
 from agent_tools.call_counts import CallCounts
 from agent_tools.callers import require_scope
@@ -26,6 +27,7 @@ from agent_tools.errors import (
     NotFound,
     as_agent_tools_error,
 )
+from agent_tools.links import ImageLinks
 from agent_tools.policy import check_arguments, enforcing, open_policy
 from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord, NewImage
     from agent_tools.knowledge import Knowledge
     from agent_tools.personas import PersonaStore
+    from agent_tools.segmenters import Segmenter
     from agent_tools.settings import Settings
     from engine.engine import Engine, LocalEngine
 
@@ -53,6 +56,11 @@ class Studio:
         personas: keeps personas by id.
         knowledge: exports to knowledge bases and searches the local index.
         policy: the rules of what is never painted.
+        jobs: calls that go on after they were answered.
+        idempotency: what calls with a key of the caller's gave.
+        activity: the calls that run now.
+        links: web addresses of pictures.
+        finder: searches the whole gallery.
         calls: how many calls there were, and how they ended.
         budget: what painting costs each caller.
         tools: every tool by name.
@@ -66,6 +74,10 @@ class Studio:
         personas: PersonaStore,
         knowledge: Knowledge,
     ) -> None:
+        from agent_tools.finding import Finder
+        from agent_tools.idempotency import Idempotency
+        from agent_tools.jobs import Jobs
+        from agent_tools.process_mark import ProcessMark
         from agent_tools.tools import all_tools
 
         self.settings = settings
@@ -74,7 +86,14 @@ class Studio:
         self.personas = personas
         self.knowledge = knowledge
         self.policy = open_policy(settings.policy)
+        self.finder = Finder(gallery, knowledge.encoder)
         self.repeats = Repeats(gallery)
+        self._mark = ProcessMark(gallery.data_dir / "processes")
+        self.jobs = Jobs(gallery, self._mark)
+        self.idempotency = Idempotency(gallery, self._mark)
+        self.activity = Activity()
+        self.links = ImageLinks(gallery, settings.public_url, signed=settings.signed_links)
+        self._segmenter: Segmenter | None = None
         self.calls = CallCounts()
         self.budget = Budget(settings.budget_s_per_hour)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
@@ -91,6 +110,24 @@ class Studio:
             gallery.seal = _open_seal(gallery, settings)
         engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
+
+    @property
+    def segmenter(self) -> Segmenter | None:
+        """The segmentation model of the settings, not loaded yet; None if none is set.
+
+        Raises:
+            AgentToolsError: if there is no such model, or its license was not accepted.
+        """
+        settings = self.settings
+        if self._segmenter is None and settings.segmenter is not None:
+            from agent_tools.segmenters import open_segmenter
+
+            self._segmenter = open_segmenter(
+                settings.segmenter,
+                device=settings.device,
+                accept_license=settings.accept_license,
+            )
+        return self._segmenter
 
     async def warm_up(self) -> None:
         """Load the engine's model so that the first call does not wait for it."""
@@ -135,7 +172,8 @@ class Studio:
             raise NotFound(
                 f"There is no tool '{name[:80]}'.", hint=f"Tools: {', '.join(sorted(self.tools))}."
             )
-        require_scope(tool.scope)
+        if not tool.about_jobs:  # a job is its caller's own, whose call was allowed
+            require_scope(tool.scope)
         try:
             checked = tool.Arguments.model_validate(dict(arguments))
         except ValidationError as error:
@@ -143,12 +181,18 @@ class Studio:
         if tool.scope == "generate":
             check_arguments(checked)
         try:
-            key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
+            key = None
+            if self.repeats.may_know(checked):  # no thread for calls that read
+                key = await asyncio.to_thread(self.repeats.key, self, tool, checked)
             if key is not None and not getattr(checked, "fresh", False):
                 found = await asyncio.to_thread(self.repeats.find, self, tool, key)
                 if found is not None:
                     return found
-            result = await tool.run(self, checked, progress)
+            if tool.read_only:
+                return await tool.run(self, checked, progress)
+            result = await self.activity.run(
+                name, arguments, progress, lambda report: tool.run(self, checked, report)
+            )
             if key is not None:
                 await asyncio.to_thread(self.repeats.remember, key, result)
             return result
@@ -170,11 +214,13 @@ class Studio:
 
     def show(self, record: ImageRecord) -> ToolImage:
         """Return a record as a picture to show."""
-        return tool_image(record, self.gallery, self.settings.public_url)
+        return tool_image(record, self.gallery, self.links)
 
     async def close(self) -> None:
-        """Stop the engine and close the files."""
+        """Stop running jobs and the engine and close the files."""
+        await self.jobs.close()
         await self.engine.close()
+        self._mark.close()
         self.knowledge.close()
         self.gallery.close()
 

@@ -1,4 +1,4 @@
-"""The same product in another color: painted from words, or recolored from a picture."""
+"""The same product in another color, painted from words: its prompt, its mask, its exact color."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from agent_tools.color import (
     delta_e_2000,
     lab_from_linear,
     linear_from_srgb,
-    parse_color,
 )
 from agent_tools.color_names import PLAIN_COLORS, PLAIN_SYNONYMS
 from agent_tools.errors import Refused
-from agent_tools.recolor import GOOD_DELTA_E, color_difference, recolor
+from agent_tools.recolor import color_difference, recolor
+from agent_tools.recolor_checks import GOOD_DELTA_E
 from agent_tools.results import Measurements
 from agent_tools.segmentation import segment
 from engine.starter.captions import complete, parse, product_caption
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from PIL import Image
+
+    from agent_tools.variant_wishes import Wish
 
 SHARP_RING_DELTA_E = 25.0
 CORRECT_ABOVE = GOOD_DELTA_E
@@ -57,30 +57,13 @@ class Words:
     warnings: tuple[str, ...] = ()
 
 
-def colors_of(texts: Sequence[str]) -> tuple[list[tuple[str, NamedColor]], tuple[str, ...]]:
-    """Read colors, each once; return (what was written, color) pairs and warnings.
-
-    Raises:
-        InvalidArguments: if one of them is unknown.
-    """
-    found: dict[str, tuple[str, NamedColor]] = {}
-    warnings = []
-    for text in texts:
-        color = parse_color(text)
-        if color.hex in found:
-            warnings.append(f"'{text}' and '{found[color.hex][0]}' are the same color.")
-        else:
-            found[color.hex] = (text, color)
-    return list(found.values()), tuple(warnings)
-
-
 def plain_color(color: NamedColor) -> str:
     """Return the plain color word nearest to a color: one that every model and shopper knows."""
     names = list(PLAIN_COLORS)
     table = np.array([[(v >> 16) & 255, (v >> 8) & 255, v & 255] for v in PLAIN_COLORS.values()])
     distances = delta_e_2000(
         lab_from_linear(linear_from_srgb(table.astype(np.uint8))),
-        lab_from_linear(linear_from_srgb(np.array(color.rgb, np.uint8))),
+        lab_from_linear(linear_from_srgb(color.bytes)),
     )
     return names[int(np.argmin(distances))]
 
@@ -92,22 +75,23 @@ def asked_words(color: NamedColor) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 
 
-def words_for(product: str, color: NamedColor, scene: str, material: str, model: str) -> Words:
+def words_for(product: str, wish: Wish, model: str) -> Words:
     """Write the prompt of one variant.
 
     The starter model gets its own full caption with the nearest color it was taught; the exact
     color is made afterwards.
     """
-    thing = " ".join(f"{material} {product}".split())
-    place = f", {scene}" if scene else ""
+    thing = " ".join(f"{wish.material} {product}".split())
+    asked = ", ".join(part for part in (thing, wish.scene, wish.style) if part)
+    colored = f"{wish.color_names} {asked}".strip()
     if model != STARTER:
-        return Words(f"{color.name} {thing}{place}")
-    asked = f"{thing}{place}"
+        return Words(colored)
     _, warnings = complete(asked)
     parsed = parse(asked)
     if parsed.domain != "product":
-        return Words(f"{color.name} {asked}", warnings)
-    return Words(product_caption({**parsed.attributes, "color": plain_color(color)}), warnings)
+        return Words(colored, warnings)
+    color = {} if wish.color is None else {"color": plain_color(wish.color)}
+    return Words(product_caption({**parsed.attributes, **color}), warnings)
 
 
 def silhouette_words(product: str, scene: str, material: str) -> str | None:
@@ -129,13 +113,22 @@ def sharp_mask(image: Image.Image) -> Image.Image | None:
     return found.mask if clear else None
 
 
-def from_painting(image: Image.Image, mask: Image.Image | None, color: NamedColor) -> Variant:
-    """Measure a painted product's color and, where it is off, make it exact under `mask`."""
+def from_painting(
+    image: Image.Image, mask: Image.Image | None, color: NamedColor, *, sure: bool = False
+) -> Variant:
+    """Measure a painted product's color and, where it is off, make it exact under `mask`.
+
+    Args:
+        image: as painted.
+        mask: where the product is; None if it could not be told.
+        color: the color wanted.
+        sure: whether the mask was given, not guessed, so that any miss is worth correcting.
+    """
     if mask is None:
         note = "The color was not measured: the product does not stand out from its background."
         return Variant(image, None, (note,))
     painted = color_difference(image, mask, color)
-    if CORRECT_ABOVE < painted < CORRECT_BELOW:
+    if painted > CORRECT_ABOVE and (sure or painted < CORRECT_BELOW):
         corrected = recolor(image, mask, color)
         measured = corrected.measurements
         return Variant(
@@ -165,9 +158,3 @@ def from_painting(image: Image.Image, mask: Image.Image | None, color: NamedColo
             warnings=warnings,
         ),
     )
-
-
-def from_picture(image: Image.Image, mask: Image.Image, color: NamedColor) -> Variant:
-    """Recolor the product under `mask` exactly; every byte outside stays."""
-    made = recolor(image, mask, color)
-    return Variant(made.image, made.measurements)

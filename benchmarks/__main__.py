@@ -9,10 +9,12 @@ BENCHMARKS = {
     "recolor": "benchmarks.recolor",
     "starter": "engine.starter.evaluate",
     "mixed_load": "benchmarks.mixed_load",
+    "personas": "benchmarks.personas",
     "throughput": "benchmarks.throughput",
     "kb_export": "benchmarks.kb_export",
     "kb_eval": "benchmarks.kb_eval",
     "kb_kill": "benchmarks.kb_kill",
+    "protocol": "benchmarks.protocol",
 }
 
 

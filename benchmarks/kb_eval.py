@@ -1,10 +1,10 @@
 """Do captions let a chatbot find the right picture, and stay silent when there is none?
 
-A hundred frozen questions are put to the local index in four arms: each picture found by the text
-of the article it belongs to, by its caption, by caption and "use when", and by words that belong to
-other pictures (the control). Then one base is exported again, changed, checked link by link and
-emptied in part. Writes benchmarks/out/kb_eval.json with every miss. Run it with
-`python -m benchmarks.kb_eval`.
+A hundred frozen questions are put to the local index in five arms: each picture found by the text
+of the article it belongs to, by its caption, by caption and "use when", by these and what an agent
+said it is good for, and by words that belong to other pictures (the control). Then one base is
+exported again, changed, checked link by link and emptied in part. Writes
+benchmarks/out/kb_eval.json with every miss. Run it with `python -m benchmarks.kb_eval`.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def articles_found(
 def best_threshold(base: Base, questions: Sequence[Question]) -> dict[str, Any]:
     """Return the threshold that decides most dev questions right, and the figures of each."""
     figures = {}
-    for threshold in np.arange(0.24, 0.52, 0.02).round(2):
+    for threshold in np.arange(0.1, 0.36, 0.02).round(2):
         answers = ask(base, questions, float(threshold))
         found = [float(_found_or_named(a)) for a in of_kind(answers, "picture")]
         silent = [float(not a.shown) for a in of_kind(answers, "none")]
@@ -229,7 +229,7 @@ def run(frozen: EvaluationSet, questions: Sequence[Question], encoder: Encoder) 
             arms[arm]["article_hit_at_5"] = articles_found(
                 None if arm == "text" else base, frozen, questions, encoder
             )
-            if arm == "use_when":
+            if arm == "uses":
                 arms["shuffled"] = {"hit_at_5": shuffled(answers, frozen)}
                 extra = {
                     "misses": misses(answers),
@@ -240,7 +240,7 @@ def run(frozen: EvaluationSet, questions: Sequence[Question], encoder: Encoder) 
                     **upkeep(base),
                 }
             base.close()
-    full = arms["use_when"]
+    full = arms["uses"]
     below = [
         f"{name} is {full[name]['value']}, should be {least}"
         for name, least in BARS.items()

@@ -22,12 +22,13 @@ from kb_export.exporter import Exporter, ExportReport
 from kb_export.outbox import Outbox
 from kb_export.record import KBRecord
 from kb_export.search import SearchIndex
+from kb_export.search_text import with_uses
 from kb_export.targets import open_target
 from kb_export.targets.folder import FolderTarget
 
 FROZEN = Path(__file__).resolve().parent.parent / "tests" / "data" / "kb_eval"
-Arm = Literal["text", "caption", "use_when"]
-ARMS: tuple[Arm, ...] = ("text", "caption", "use_when")
+Arm = Literal["text", "caption", "use_when", "uses"]
+ARMS: tuple[Arm, ...] = ("text", "caption", "use_when", "uses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,14 @@ class EvaluationSet:
     Attributes:
         articles: rows with id, title and text.
         pictures: rows with id, article, group, kind and the words a tool wrote.
+        uses: for each picture what an agent said it is good for.
         questions: the hundred.
         dev: other questions; thresholds are chosen on them.
     """
 
     articles: tuple[dict[str, Any], ...]
     pictures: tuple[dict[str, Any], ...]
+    uses: dict[str, tuple[str, ...]]
     questions: tuple[Question, ...]
     dev: tuple[Question, ...]
 
@@ -71,7 +74,8 @@ def load_set(folder: Path = FROZEN) -> EvaluationSet:
         tuple(Question(**row | {"pictures": tuple(row["pictures"])}) for row in _rows(folder, name))
         for name in ("questions", "dev")
     )
-    return EvaluationSet(_rows(folder, "articles"), _rows(folder, "pictures"), questions, dev)
+    uses = {row["id"]: tuple(row["uses"]) for row in _rows(folder, "uses")}
+    return EvaluationSet(_rows(folder, "articles"), _rows(folder, "pictures"), uses, questions, dev)
 
 
 class Base:
@@ -94,7 +98,10 @@ class Base:
         self._records = Records(self.gallery, Settings(data=root / "data"))
         articles = {article["id"]: article for article in frozen.articles}
         stored = self.gallery.add(
-            [_new_image(row, articles[row["article"]], arm) for row in frozen.pictures]
+            [
+                _new_image(row, articles[row["article"]], frozen.uses[row["id"]], arm)
+                for row in frozen.pictures
+            ]
         )
         self.keys = {
             record.image_id: row["id"] for record, row in zip(stored, frozen.pictures, strict=True)
@@ -141,7 +148,9 @@ def _rows(folder: Path, name: str) -> tuple[dict[str, Any], ...]:
     return tuple(json.loads(line) for line in text.splitlines())
 
 
-def _new_image(row: dict[str, Any], article: dict[str, Any], arm: Arm) -> NewImage:
+def _new_image(
+    row: dict[str, Any], article: dict[str, Any], uses: tuple[str, ...], arm: Arm
+) -> NewImage:
     """Return a small picture, its own for every row, with the words of one arm."""
     color = (
         row["facts"].get("color_hex") or "#" + hashlib.sha256(row["id"].encode()).hexdigest()[:6]
@@ -149,12 +158,12 @@ def _new_image(row: dict[str, Any], article: dict[str, Any], arm: Arm) -> NewIma
     image = Image.new("RGB", (64, 48), "white")
     image.paste(color, (16, 12, 48, 36))
     image.putpixel((0, 0), tuple(hashlib.sha256(row["id"].encode()).digest()[:3]))
+    caption = {name: row[name] for name in ("title", "caption", "alt", "long_description")}
     words = {
         "text": {"title": article["title"], "caption": article["text"], "alt": article["title"]},
-        "caption": {name: row[name] for name in ("title", "caption", "alt", "long_description")},
-        "use_when": {
-            name: row[name] for name in ("title", "caption", "alt", "long_description", "use_when")
-        },
+        "caption": caption,
+        "use_when": {**caption, "use_when": row["use_when"]},
+        "uses": {**caption, "use_when": with_uses(row["use_when"], uses)},
     }[arm]
     return NewImage(
         data=encode_png(image),

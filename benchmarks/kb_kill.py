@@ -159,7 +159,7 @@ def indexed_ids(data: Path) -> list[str]:
     """Return the id of every row of vectors in the local index."""
     gallery = Gallery(data)
     try:
-        return [row[0] for row in gallery.connection.execute("SELECT record_id FROM kb_vectors")]
+        return [row[0] for row in gallery.connection.execute("SELECT record_id FROM kb_sentences")]
     finally:
         gallery.close()
 

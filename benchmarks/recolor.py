@@ -1,7 +1,7 @@
 """Exact recolor against rendered truth, beside the usual HSV shortcut.
 
 A second render with another albedo says what the recolored picture should look like.
-Run it with `python -m benchmarks.recolor`.
+Run it with `make bench-recolor`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,32 @@ import numpy as np
 from PIL import Image
 
 from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb, parse_color
-from agent_tools.recolor import color_difference, outside_max_change, recolor
-from benchmarks.rendered_truth import Rendered, mug, recolored_by_hsv, tee
+from agent_tools.recolor import color_difference, recolor
+from agent_tools.recolor_checks import outside_max_change
+from benchmarks.rendered_truth import Rendered, mug, recolored_by_hsv, sneaker, tee
 
-SCENES: tuple[tuple[Callable[..., Rendered], str], ...] = ((mug, "#B3201C"), (tee, "#2E5FA8"))
+SCENES: tuple[tuple[Callable[..., Rendered], str], ...] = (
+    (mug, "#B3201C"),
+    (tee, "#2E5FA8"),
+    (sneaker, "#B3201C"),
+)
 TARGETS = ("#008080", "#DC143C", "#1F2A5A", "#D9A521", "#F2EEE6", "#36383D")
 SIDE = 1024
 
 
+def mask_of(source: Rendered) -> Image.Image:
+    """Return what is recolored: the product, of the sneaker only the upper."""
+    return source.body_mask if source.two_colors else source.mask
+
+
 def exactly(source: Rendered, target: str) -> Image.Image:
     """Recolor as the product does."""
-    return recolor(source.image, source.mask, parse_color(target)).image
+    return recolor(source.image, mask_of(source), parse_color(target)).image
 
 
 def by_hsv(source: Rendered, target: str) -> Image.Image:
     """Recolor as most scripts do."""
-    return recolored_by_hsv(source.image, source.mask, target)
+    return recolored_by_hsv(source.image, mask_of(source), target)
 
 
 WAYS = {"exact": exactly, "hsv": by_hsv}
@@ -41,26 +51,27 @@ WAYS = {"exact": exactly, "hsv": by_hsv}
 
 def measure(made: Image.Image, source: Rendered, truth: Rendered, target: str) -> dict[str, float]:
     """Return the differences of one recolored picture to what it should be."""
-    inside = np.asarray(source.mask) > 127
+    mask = mask_of(source)
+    inside = np.asarray(mask) > 127
     lab, wanted = (
         lab_from_linear(linear_from_srgb(np.asarray(image.convert("RGB"))[inside]))
         for image in (made, truth.image)
     )
     return {
         "mean_delta_e": float(delta_e_2000(lab, wanted).mean()),
-        "midtone_delta_e": color_difference(made, source.mask, parse_color(target)),
-        "outside_max_change": outside_max_change(source.image, made, source.mask),
+        "midtone_delta_e": color_difference(made, mask, parse_color(target)),
+        "outside_max_change": outside_max_change(source.image, made, mask),
     }
 
 
-def run(repeats: int) -> dict[str, Any]:
+def run(repeats: int, side: int = SIDE) -> dict[str, Any]:
     """Return the figures of both ways over all scenes and targets."""
     rows: dict[str, list[dict[str, float]]] = {"exact": [], "hsv": []}
     times: dict[str, list[float]] = {"exact": [], "hsv": []}
     for render, own in SCENES:
-        source = render(own, SIDE)
+        source = render(own, side)
         for target in TARGETS:
-            truth = render(target, SIDE)
+            truth = render(target, side)
             for name, way in WAYS.items():
                 for _ in range(repeats):
                     started = time.perf_counter()

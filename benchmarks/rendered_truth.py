@@ -1,15 +1,15 @@
 """Rendered products whose true recolored picture is known: render again with another albedo.
 
-Both are dichromatic scenes in linear light (S. A. Shafer, "Using color to separate reflection
-components", 1985): body color times shading, plus white gloss on the mug, with sensor noise.
+All are dichromatic scenes in linear light (S. A. Shafer, "Using color to separate reflection
+components", 1985): body color times shading, plus white gloss on mug and sneaker, with noise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from agent_tools.color import linear_from_srgb, srgb_from_linear
 
@@ -18,11 +18,24 @@ _OVERSAMPLE = 2
 
 @dataclass(frozen=True)
 class Rendered:
-    """A picture with its product mask and, for the tee, the mask of its print."""
+    """A picture with its product mask, the mask of its second color (a tee's print, a shoe's sole).
+
+    Attributes:
+        image: RGB.
+        mask: mode "L", white = product.
+        print_mask: mode "L", white = the part in another color; black where there is none.
+        two_colors: whether that part is the product's own second color, not a print on it.
+    """
 
     image: Image.Image
     mask: Image.Image
     print_mask: Image.Image
+    two_colors: bool = False
+
+    @property
+    def body_mask(self) -> Image.Image:
+        """The product without its second color."""
+        return ImageChops.subtract(self.mask, self.print_mask)
 
 
 def albedo(hex_color: str) -> np.ndarray:
@@ -70,9 +83,7 @@ def tee(color: str, size: int = 512, *, ground: str = "#F6F6F6") -> Rendered:
         (0.92, 0.30), (0.82, 0.44), (0.71, 0.36), (0.71, 0.90), (0.29, 0.90), (0.29, 0.36),
         (0.18, 0.44), (0.08, 0.30),
     ]  # fmt: skip
-    drawn = Image.new("L", (side, side))
-    ImageDraw.Draw(drawn).polygon([(a * side, b * side) for a, b in outline], fill=255)
-    product = np.asarray(drawn) > 0
+    product = _polygon(outline, side)
     y, x = np.mgrid[0:side, 0:side] / side
     folds = 0.16 * np.sin(9 * x + 5 * np.sin(4 * y)) + 0.10 * np.sin(23 * x - 11 * y + 1.3)
     folds += 0.06 * np.sin(41 * y + 17 * x * y)
@@ -87,6 +98,40 @@ def tee(color: str, size: int = 512, *, ground: str = "#F6F6F6") -> Rendered:
     return _finish(linear, product, print_mask, side // _OVERSAMPLE)
 
 
+def sneaker(
+    color: str, size: int = 512, *, sole: str = "#E8B23A", ground: str = "#DDE1E4"
+) -> Rendered:
+    """Render a sneaker from the side: upper and sole in two colors, white laces, a soft gloss.
+
+    `print_mask` is the sole.
+    """
+    side = size * _OVERSAMPLE
+    y, x = np.mgrid[0:side, 0:side] / side
+    top = [
+        (0.12, 0.66), (0.11, 0.40), (0.16, 0.33), (0.27, 0.36), (0.37, 0.33), (0.46, 0.40),
+        (0.60, 0.50), (0.78, 0.54), (0.88, 0.60), (0.90, 0.68),
+    ]  # fmt: skip
+    bottom = [(0.10, 0.66), (0.90, 0.66), (0.92, 0.72), (0.89, 0.76), (0.12, 0.76), (0.09, 0.72)]
+    upper, base = (_polygon(outline, side) for outline in (top, bottom))
+    product = upper | base
+    laces = np.zeros_like(upper)
+    for k in range(5):
+        start = (0.40 + 0.045 * k, 0.395 + 0.028 * k)
+        laces |= np.abs((y - start[1]) - 0.9 * (start[0] + 0.05 - x)) < 0.007
+        laces &= upper & (x > 0.36) & (x < 0.64)
+    bulge = np.clip((y - 0.33) / 0.33, 0, 1)
+    shading = 0.55 + 0.45 * np.sin(np.pi * (0.25 + 0.6 * bulge)) + 0.06 * np.sin(26 * x + 9 * y)
+    shading -= 0.14 * np.exp(-(((x - 0.30 - 0.2 * (y - 0.4)) / 0.012) ** 2))  # a seam
+    shading = np.where(base, 0.62 + 0.30 * np.clip((0.76 - y) / 0.10, 0, 1), shading)
+    gloss = 0.22 * np.exp(-(((x - 0.74) / 0.09) ** 2) - ((y - 0.575) / 0.018) ** 2) * upper
+    shadow = np.exp(-(((x - 0.5) / 0.42) ** 6) - ((y - 0.775) / 0.025) ** 2)
+    background = albedo(ground) * (1.0 - 0.5 * shadow[..., None])
+    body = np.where(base[..., None], albedo(sole), albedo(color))
+    body = np.where(laces[..., None], 0.80, body)
+    linear = np.where(product[..., None], body * shading[..., None] + gloss[..., None], background)
+    return replace(_finish(linear, product, base, side // _OVERSAMPLE), two_colors=True)
+
+
 def recolored_by_hsv(image: Image.Image, mask: Image.Image, color: str) -> Image.Image:
     """Replace hue and saturation and keep HSV's value: the usual shortcut, as a control."""
     hue, saturation, _ = Image.new("RGB", (1, 1), color).convert("HSV").getpixel((0, 0))
@@ -95,6 +140,12 @@ def recolored_by_hsv(image: Image.Image, mask: Image.Image, color: str) -> Image
     return Image.composite(
         Image.merge("HSV", (*flat, value)).convert("RGB"), image.convert("RGB"), mask
     )
+
+
+def _polygon(outline: list[tuple[float, float]], side: int) -> np.ndarray:
+    drawn = Image.new("L", (side, side))
+    ImageDraw.Draw(drawn).polygon([(a * side, b * side) for a, b in outline], fill=255)
+    return np.asarray(drawn) > 0
 
 
 def _arc(body_x: np.ndarray) -> np.ndarray:

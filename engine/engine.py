@@ -118,7 +118,7 @@ class LocalEngine:
     @property
     def model(self) -> str:
         """The name of the model it paints with; a folder's last part, not its path."""
-        return self._spec().name
+        return self.spec.name
 
     @property
     def revision(self) -> str:
@@ -155,7 +155,7 @@ class LocalEngine:
         self._check_model(request.model)
         worker = self._worker
         companions = NO_COMPANIONS if worker is None else worker.companions
-        units = work_units(request, self._spec(), companions)
+        units = work_units(request, self.spec, companions)
         job, subscription, queued = self._admission.put(request, units)
         try:
             self._start()
@@ -254,7 +254,8 @@ class LocalEngine:
             f"There is no model '{asked[:80]}' here.", hint=f"This engine paints with {self.model}."
         )
 
-    def _spec(self) -> ModelSpec:
+    @property
+    def spec(self) -> ModelSpec:
         """What is known about the model: all of it once loaded, a guess before."""
         worker = self._worker
         if worker is not None and worker.loaded.done() and not worker.failed:

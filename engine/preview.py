@@ -35,6 +35,7 @@ class LatentPreview:
         step_result: Any,
         size: tuple[int, int],
         alone: Callable[[str, Callable[[], Any]], Any],
+        scheduler: Any = None,
     ) -> Image.Image | None:
         """Return a picture of what a sampler's step returned, or None if it cannot be read.
 
@@ -42,8 +43,9 @@ class LatentPreview:
             step_result: tuple or output of a diffusers scheduler's `step`.
             size: width and height of the picture under way.
             alone: runs a function on the computing thread.
+            scheduler: whose step it was; some keep there what they do not return.
         """
-        latents = _latents(step_result)
+        latents = _latents(step_result, scheduler)
         if latents is None or self._failed:
             return None
         latents = self._spread(latents[:1], size)
@@ -93,17 +95,35 @@ class LatentPreview:
         picture = torch.tensor(patches, dtype=torch.float32).permute(2, 0, 1)[None]
         side = cells * 4 * factor
         picture = torch.nn.functional.interpolate(picture, size=(side, side), mode="bilinear")
-        encoded = vae.encode(picture.to(vae.device, vae.dtype)).latent_dist.mode()[0]
+        output = vae.encode(picture.to(vae.device, vae.dtype))
+        # AutoencoderTiny has no distribution.
+        encoded = output.latents[0] if "latents" in output else output.latent_dist.mode()[0]
         known = encoded.to("cpu", torch.float32).flatten(1).T
         colors = torch.nn.functional.interpolate(picture, size=encoded.shape[-2:], mode="area")
         known = torch.cat([known, torch.ones(len(known), 1)], dim=1)
         return torch.linalg.lstsq(known, colors[0].flatten(1).T).solution
 
 
-def _latents(step_result: Any) -> torch.Tensor | None:
-    """Return the best guess of the finished latents that a step gives."""
-    finished = getattr(step_result, "pred_original_sample", None)
-    latents = finished if finished is not None else getattr(step_result, "prev_sample", None)
-    if latents is None and isinstance(step_result, tuple) and step_result:
-        latents = step_result[0]
-    return latents if isinstance(latents, torch.Tensor) else None
+def _latents(step_result: Any, scheduler: Any) -> torch.Tensor | None:
+    """Return the best guess of the finished latents that a step gives, else the noisy ones."""
+    returned = step_result if isinstance(step_result, tuple) else ()
+    noisy = returned[0] if returned else getattr(step_result, "prev_sample", None)
+    guesses = (
+        getattr(step_result, "pred_original_sample", None),
+        returned[1] if len(returned) > 1 else None,
+        _kept_guess(scheduler),
+    )
+    for guess in guesses:
+        if isinstance(guess, torch.Tensor) and guess.shape == getattr(noisy, "shape", None):
+            return guess
+    return noisy if isinstance(noisy, torch.Tensor) else None
+
+
+def _kept_guess(scheduler: Any) -> Any:
+    """Return the newest prediction of the finished latents that a multistep solver keeps."""
+    outputs = getattr(scheduler, "model_outputs", None)
+    config = getattr(scheduler, "config", None)
+    if not isinstance(outputs, list) or not outputs or config is None:
+        return None
+    predicts = config.get("predict_x0") or str(config.get("algorithm_type")).endswith("dpmsolver++")
+    return outputs[-1] if predicts else None

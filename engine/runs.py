@@ -110,7 +110,7 @@ class RunStage:
         preview = None
         due = every and self.run.done_steps % every == 0 and self.run.done_steps < self.run.steps
         if due and call is not None and not call.is_tile:
-            preview = self._preview.picture(result, call.size, self.alone)
+            preview = self._preview.picture(result, call.size, self.alone, self.view.scheduler)
         self._job.step(preview)
 
     def _total(self) -> int:

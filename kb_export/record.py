@@ -24,6 +24,7 @@ MAX_FACTS = 6
 MAX_PROVENANCE = 16
 MAX_VALUE = 120
 LONG_LIMIT = 2000
+USE_WHEN_LIMIT = 800  # its own sentence and six uses
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _IMAGE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -44,7 +45,7 @@ class KBRecord:
         caption: what the picture shows, at most 512 characters.
         alt: alternative text, about 125 characters, at most 250.
         long_description: for diagrams, one fact a line.
-        use_when: one sentence that says which question this picture answers.
+        use_when: which questions this picture answers; its own sentence comes first.
         language: of all the words, an IETF language tag.
         group: pictures of one group (variants of one product) count once in a search.
         image_url: stable public address, if there is one. Never a presigned URL.
@@ -127,7 +128,7 @@ class KBRecord:
             "caption": clean(caption, CAPTION_LIMIT),
             "alt": alt_text(alt),
             "long_description": clean_lines(long_description, LONG_LIMIT),
-            "use_when": clean(use_when, 300),
+            "use_when": clean(use_when, USE_WHEN_LIMIT),
             "tags": tuple(filter(None, (clean(tag, 40) for tag in tags[:16]))),
             "notes": tuple(filter(None, (clean(note, 300) for note in notes[:8]))),
         }

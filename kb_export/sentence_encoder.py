@@ -14,12 +14,14 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kb_export.encoder import Floats
 from kb_export.errors import KBError
+
+if TYPE_CHECKING:
+    from kb_export.encoder import Floats
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+@[\w.-]+")
 _KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}

@@ -30,11 +30,26 @@ class Document:
 
     Attributes:
         words: all that full-text search may find it by.
-        sentences: what is embedded; a question is as near to it as to the nearer of the two.
+        sentences: what is embedded, at least one; a question is as near to it as to the nearest.
+            The first two are the document's own words, the others what it is good for.
     """
 
     words: str
-    sentences: tuple[str, str]
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A document and its cosines to a question.
+
+    Attributes:
+        cosine: of the sentence that is nearest.
+        own: of the nearest of its own words.
+    """
+
+    document_id: str
+    cosine: float
+    own: float
 
 
 class TextIndex:
@@ -43,7 +58,7 @@ class TextIndex:
     def __init__(
         self, database: Database, encoder: Encoder | None, prefix: str, space: str
     ) -> None:
-        """Prepare the tables `<prefix>_words` and `<prefix>_vectors`; nothing is computed yet.
+        """Prepare the tables `<prefix>_words` and `<prefix>_sentences`; nothing is computed yet.
 
         Args:
             encoder: None = words only.
@@ -53,14 +68,15 @@ class TextIndex:
         self._database = database
         self._encoder = encoder
         self._words = f"{prefix}_words"
-        self._table = f"{prefix}_vectors"
+        self._table = f"{prefix}_sentences"
         self._space = "" if encoder is None else f"{encoder.name} {space}"
-        self._ids: list[str] = []  # of self._vectors, row by row
-        self._vectors: Any = None
+        self._ids: list[str] = []
+        self._vectors: Any = None  # (all sentences, dimension), document after document
+        self._starts: Any = None  # each document's first row
         with database.transaction() as connection:
             connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {self._table} (record_id TEXT, encoder TEXT, "
-                "vectors BLOB, PRIMARY KEY (record_id, encoder))"
+                "sentences INTEGER, vectors BLOB, PRIMARY KEY (record_id, encoder))"
             )
             connection.execute(
                 f"CREATE VIRTUAL TABLE IF NOT EXISTS {self._words} USING fts5 "
@@ -86,16 +102,27 @@ class TextIndex:
 
     def by_meaning(self, question: str) -> Ranked:
         """Return every document with its cosine to the question, best first."""
+        return [(near.document_id, near.cosine) for near in self.near(question)]
+
+    def near(self, question: str) -> list[Near]:
+        """Return every document with both its cosines to the question, best first."""
+        import numpy as np
+
         if self._vectors is None or self._encoder is None:
             return []
-        return self._ranked((self._vectors @ self._encoder.encode([question])[0]).max(axis=1))
+        cosines = self._vectors @ self._encoder.encode([question])[0]
+        ends = np.append(self._starts[1:], len(cosines))
+        own = np.maximum(cosines[self._starts], cosines[np.minimum(self._starts + 1, ends - 1)])
+        of_id = dict(zip(self._ids, own.tolist(), strict=True))
+        return [Near(i, cosine, of_id[i]) for i, cosine in self._ranked(cosines)]
 
     def like(self, record_id: str) -> Ranked:
         """Return every document with its cosine to another one, best first."""
         if self._vectors is None or record_id not in self._ids:
             return []
-        own = self._vectors[self._ids.index(record_id)]  # (2 sentences, dimension)
-        return self._ranked((self._vectors @ own.T).max(axis=(1, 2)))
+        place = self._ids.index(record_id)
+        start, end = self._starts[place], (*self._starts, len(self._vectors))[place + 1]
+        return self._ranked((self._vectors @ self._vectors[start:end].T).max(axis=1))
 
     def by_id(self, question: str) -> list[str]:
         """Return the documents that hold a token of the question that looks like an id."""
@@ -125,7 +152,10 @@ class TextIndex:
         ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
         return [(record_id, score / weight) for record_id, score in ranked]
 
-    def _ranked(self, likeness: Any) -> Ranked:
+    def _ranked(self, of_sentences: Any) -> Ranked:
+        import numpy as np
+
+        likeness = np.maximum.reduceat(of_sentences, self._starts)
         order = likeness.argsort(kind="stable")[::-1]
         return [(self._ids[i], float(likeness[i])) for i in order]
 
@@ -165,14 +195,18 @@ class TextIndex:
         for start in range(0, len(missing), _BATCH):
             chosen = missing[start : start + _BATCH]
             sentences = [document(i).sentences for i in chosen]
-            vectors = encoder.encode([s for pair in sentences for s in pair])
-            vectors = vectors.reshape(len(chosen), -1)
+            vectors = iter(encoder.encode([one for several in sentences for one in several]))
             with self._database.transaction() as connection:
                 connection.executemany(
-                    f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?)",
+                    f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?, ?, ?)",
                     [
-                        (i, self._space, row.astype("<f4").tobytes())
-                        for i, row in zip(chosen, vectors, strict=True)
+                        (
+                            i,
+                            self._space,
+                            len(several),
+                            b"".join(next(vectors).astype("<f4") for _ in several),
+                        )
+                        for i, several in zip(chosen, sentences, strict=True)
                     ],
                 )
             if report is not None:
@@ -190,13 +224,18 @@ class TextIndex:
 
         with self._database.lock:
             rows = self._database.connection.execute(
-                f"SELECT record_id, vectors FROM {self._table} WHERE encoder = ?", (self._space,)
+                f"SELECT record_id, sentences, vectors FROM {self._table} WHERE encoder = ?",
+                (self._space,),
             ).fetchall()
         rows = [row for row in rows if row[0] in wanted]
         self._ids = [row[0] for row in rows]
-        flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
-        # (documents, 2 sentences, dimension)
-        self._vectors = flat.reshape(len(rows), 2, -1) if rows else None
+        self._vectors = self._starts = None
+        if not rows:
+            return
+        flat = np.frombuffer(b"".join(row[2] for row in rows), "<f4")
+        counts = np.array([row[1] for row in rows])
+        self._vectors = flat.reshape(int(counts.sum()), -1)
+        self._starts = counts.cumsum() - counts
 
     def _match(self, words: str) -> list[str]:
         """Return the documents that hold the words as one phrase, best first."""

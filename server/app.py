@@ -1,4 +1,4 @@
-"""The HTTP server: MCP at /mcp, pictures at /images, collections at /kb, health."""
+"""The HTTP server: MCP at /mcp, the Images API at /v1, pictures, pages, collections, health."""
 
 from __future__ import annotations
 
@@ -22,16 +22,21 @@ import agent_tools
 from agent_tools.errors import AgentToolsError
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
-from server.auth import AccessPolicy, error_response
+from server.auth import AccessPolicy, Refusal, error_response
 from server.connections import http_config
 from server.guard import Guard
 from server.images import image_routes
+from server.images_api import images_api_routes
 from server.kb_pages import kb_routes
 from server.logs import configure_logging, current_request_id
-from server.mcp import build_server
+from server.mcp import ToolServer, build_server
 from server.metrics import Metrics, metrics_route
 from server.oauth import METADATA_PATH
+from server.packs import pack_routes
+from server.pages import GalleryPages
+from server.pages.sessions import BrowserSession
 from server.shutdown import close_within, leave_now
+from server.signed_images import signed_image_routes
 from server.warm_up import WarmUp
 
 logger = logging.getLogger(__name__)
@@ -40,13 +45,20 @@ GRACE_S = 10
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> Starlette:
+def build_app(
+    studio: Studio,
+    warm_up: WarmUp,
+    *,
+    host: str = "127.0.0.1",
+    server: ToolServer | None = None,
+) -> Starlette:
     """Build the HTTP application of a studio. Its lifespan loads the model and closes the studio.
 
     Args:
         studio: what the tools work with.
         warm_up: told to start with the application.
         host: the address it will listen on; decides who may call.
+        server: the MCP server, if it shall have more than the studio's tools.
 
     Raises:
         BadSettings: if others could reach it without a token, or settings contradict each other.
@@ -54,11 +66,17 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
     settings = studio.settings
     policy = AccessPolicy.for_bind(settings, host)
     metrics = Metrics()
-    server = build_server(studio)
+    server = server or build_server(studio)
     # The guard checks Host and Origin for all routes, so the SDK's own check, which knows fewer
     # names, is off. The SDK bounds the body of a message to 4 MiB.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     mcp_app = server.streamable_http_app(transport_security=security, host=host)
+
+    async def admits(token: str) -> bool:
+        headers = {"authorization": f"Bearer {token}"}
+        return not isinstance(await policy.identify("/gallery", headers), Refusal)
+
+    pages = GalleryPages(studio, admits)
 
     async def healthy(_: Request) -> Response:
         return JSONResponse({"status": "ok", "version": agent_tools.__version__})
@@ -81,30 +99,38 @@ def build_app(studio: Studio, warm_up: WarmUp, *, host: str = "127.0.0.1") -> St
             try:
                 yield
             finally:
+                await pages.close()
                 app.state.closed = await close_within(studio, warm_up)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *mcp_app.routes,
             *image_routes(studio),
+            *images_api_routes(studio),
             *kb_routes(studio),
+            *signed_image_routes(studio),
+            *pages.routes(),
+            *pack_routes(studio),
             *_metadata_routes(policy),
             metrics_route(studio, metrics, warm_up),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
         ],
         middleware=[
+            Middleware(BrowserSession, sessions=pages.sessions),
             Middleware(
                 Guard,
                 policy=policy,
                 metrics=metrics,
                 max_upload_bytes=int(settings.max_upload_mb * 1_000_000),
                 rate_per_minute=settings.rate_per_minute,
-            )
+            ),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
         lifespan=lifespan,
     )
+    app.state.pages = pages
+    return app
 
 
 def _metadata_routes(policy: AccessPolicy) -> list[Route]:
@@ -167,7 +193,11 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Takes a second signal, whichever it is, for "at once"."""
+    """Takes a second signal for "at once"; ends endless streams before it waits for the rest."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.pages.end_streams()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit
@@ -179,7 +209,11 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
+        listener = socket.create_server(address[:2], family=family, backlog=128)
+        # asyncio does this only for sockets it made itself. Head and body of an answer are two
+        # writes, and the second would wait 40 ms for the first one's acknowledgment.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise AgentToolsError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}.",

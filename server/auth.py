@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import ipaddress
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -26,8 +27,19 @@ from server.tokens import TokenStore
 
 # They tell nothing but that a server runs, or where to get a token.
 OPEN_PATHS = frozenset({"/healthz", "/readyz", METADATA_PATH, f"{METADATA_PATH}/mcp"})
+SIGNED_PREFIX = "/i/"
+# Their routes check a signature, or show nothing of the gallery and take the token themselves.
+OPEN_PAGES = re.compile(r"/i/.+|/gallery/login|/gallery/static/.+")
 # Read-only pages that the setting `kb_public` opens, for crawlers carry no token.
 PAGES_PREFIX = "/kb/"
+# Forms of the gallery that need another scope than "generate": pushing, reading a file, leaving.
+_FORM_SCOPES: dict[str, Scope] = {
+    "export": "export",
+    "read": "read",
+    "read.json": "read",
+    "login": "read",
+    "logout": "read",
+}
 _REALM = 'Bearer realm="agent-tools"'
 
 
@@ -155,7 +167,11 @@ class AccessPolicy:
         access = await self._known(token) if token else None
         if access is not None:
             return access
-        is_open = path in OPEN_PATHS or (self.open_pages and path.startswith(PAGES_PREFIX))
+        is_open = (
+            path in OPEN_PATHS
+            or OPEN_PAGES.fullmatch(path) is not None
+            or (self.open_pages and path.startswith(PAGES_PREFIX))
+        )
         if is_open or not (self.required or self.tokens.any_made()):
             return Access()
         return Refusal(
@@ -214,6 +230,8 @@ def route_scope(method: str, path: str) -> Scope | None:
     """Return the scope that a route needs; None where every message is checked by itself."""
     if path == "/mcp":
         return None
+    if path.startswith("/gallery/"):
+        return _FORM_SCOPES.get(path.rpartition("/")[2], "read" if method == "GET" else "generate")
     return "read" if method in ("GET", "HEAD", "OPTIONS") else "generate"
 
 
@@ -253,9 +271,11 @@ def error_response(
     challenge: str = "",
     retry_after_s: float | None = None,
 ) -> JSONResponse:
-    """Return an error as every route says it."""
+    """Return an error as every route says it; `type` and `param` are for clients of OpenAI's."""
     headers = {"WWW-Authenticate": challenge or _REALM} if challenge or status == 401 else {}
     if retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
-    body = {"error": {"code": code, "message": message, "hint": hint}}
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    said = {"code": code, "message": message, "hint": hint, "type": kind, "param": None}
+    body = {"error": said}
     return JSONResponse(body, status_code=status, headers=headers)

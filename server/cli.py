@@ -16,6 +16,7 @@ from server.commands import gallery, kb, models, persona, token, trust
 from server.commands.demo import demo
 from server.commands.diagram import diagram
 from server.commands.doctor import doctor
+from server.commands.find import find
 from server.commands.picture import edit, generate
 from server.commands.serve import serve
 from server.commands.session import GlobalFlags
@@ -41,7 +42,7 @@ app = typer.Typer(
     epilog=EXIT_CODES_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, serve, generate, variants, edit, diagram, doctor):
+for command in (demo, serve, generate, variants, edit, diagram, find, doctor):
     app.command()(command)
 app.add_typer(persona.app, name="persona")
 app.add_typer(gallery.app, name="gallery")

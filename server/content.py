@@ -16,41 +16,35 @@ from mcp.types import (
     ResourceLink,
     TextContent,
 )
-from pydantic import BaseModel
 
 from agent_tools.errors import AgentToolsError
-from agent_tools.results import ToolImage, ToolResult, within_inline_limit
+from agent_tools.inline import inline_pictures
+from agent_tools.results import ToolImage, ToolResult
 from agent_tools.settings import Settings
 from server.apps.gallery import IMAGE_ID_META
 
 ERROR_META = "agent-tools/error"
-# Schema keywords whose values are data, not schemas.
-_DATA_KEYWORDS = ("default", "examples", "enum", "const", "required")
 
 
-def published_schema(model: type[BaseModel], *, output: bool = False) -> dict[str, Any]:
-    """Return the JSON schema of `model` without pydantic's generated titles, which cost tokens."""
-    schema = model.model_json_schema(mode="serialization" if output else "validation")
-    cleaned: dict[str, Any] = _without_titles(schema)
-    return cleaned
+_JOB = {
+    "type": "object",
+    "description": "Set instead of all else if the call goes on in the background; see get_job.",
+    "properties": {name: {"type": "string"} for name in ("job_id", "status", "message")},
+    "required": ["job_id", "status", "message"],
+}
 
 
-def _without_titles(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_without_titles(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    cleaned: dict[str, Any] = {}
-    for key, value in node.items():
-        if key == "title" and isinstance(value, str):
-            continue
-        if key in _DATA_KEYWORDS:
-            cleaned[key] = value
-        elif key in ("properties", "$defs"):
-            cleaned[key] = {name: _without_titles(schema) for name, schema in value.items()}
-        else:
-            cleaned[key] = _without_titles(value)
-    return cleaned
+def or_job(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the output schema of a tool whose call may be answered with `job` instead.
+
+    The answer has either all that the tool's own schema requires or the property "job", so hosts
+    can check both; the root stays a plain object, as MCP wants it.
+    """
+    return {
+        **{name: value for name, value in schema.items() if name != "required"},
+        "properties": {**schema.get("properties", {}), "job": _JOB},
+        "anyOf": [{"required": schema.get("required", [])}, {"required": ["job"]}],
+    }
 
 
 def success(result: ToolResult, settings: Settings) -> CallToolResult:
@@ -58,18 +52,16 @@ def success(result: ToolResult, settings: Settings) -> CallToolResult:
     text = result.text
     blocks: list[ContentBlock] = []
     if settings.images in ("inline", "both"):
-        shown, left_out = within_inline_limit(result.images)
+        inline = inline_pictures(result.images)
+        text += inline.note
         blocks += [
             ImageContent(
-                data=base64.b64encode(image.thumbnail).decode(),
+                data=base64.b64encode(picture.data).decode(),
                 mime_type="image/webp",
-                _meta={IMAGE_ID_META: image.info.image_id},
+                _meta={IMAGE_ID_META: picture.image_id} if picture.image_id else None,
             )
-            for image in shown
+            for picture in inline.pictures
         ]
-        if left_out:
-            ids = ", ".join(image.info.image_id for image in left_out)
-            text += f"\nNot shown here, to keep the result small: {ids}. Call get_image to see one."
     if settings.images in ("link", "both"):
         if settings.links == "text":
             text += "".join(f"\n{_address(image, settings)}" for image in result.images)
@@ -94,16 +86,19 @@ def failure(error: AgentToolsError) -> CallToolResult:
     return CallToolResult(
         content=[TextContent(text=text)],
         is_error=True,
-        _meta={
-            ERROR_META: {
-                "code": error.code,
-                "message": error.message,
-                "hint": error.hint,
-                "retryable": error.retryable,
-                "data": error.data,
-            }
-        },
+        _meta={ERROR_META: error_data(error)},
     )
+
+
+def error_data(error: AgentToolsError) -> dict[str, Any]:
+    """Return an error as programs read it."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "retryable": error.retryable,
+        "data": error.data,
+    }
 
 
 def _address(image: ToolImage, settings: Settings) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import anyio
 from anyio import CapacityLimiter, to_thread
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import UploadFile
@@ -13,15 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Message, Receive
 
 from agent_tools.errors import AgentToolsError, NotFound, Refused
 from agent_tools.pictures import looks_like_picture
 from agent_tools.studio import Studio
 from server.auth import error_response
+from server.bodies import BodyTooLarge, bounded_body, once
 from server.fetch import FetchLimits, fetch
 
-UPLOAD_SECONDS = 60
 # Two at a time: a 40-megapixel picture takes 160 MB while it is decoded.
 _DECODERS = 2
 _RAW_TYPES = ("application/octet-stream", "image/png", "image/jpeg", "image/webp")
@@ -53,10 +51,6 @@ class _Address(BaseModel):
     title: str = ""
 
 
-class _TooLarge(Exception):
-    """The body is longer than allowed."""
-
-
 def image_routes(studio: Studio) -> list[Route]:
     """Return POST /images and GET /images/{image_id} of a studio."""
     max_bytes = int(studio.settings.max_upload_mb * 1_000_000)
@@ -64,9 +58,8 @@ def image_routes(studio: Studio) -> list[Route]:
 
     async def upload(request: Request) -> Response:
         try:
-            with anyio.fail_after(UPLOAD_SECONDS):
-                found = await _read_upload(request, max_bytes, studio.settings.allow_fetch)
-        except _TooLarge:
+            found = await _read_upload(request, max_bytes, studio.settings.allow_fetch)
+        except BodyTooLarge:
             return error_response(
                 413,
                 "too_large",
@@ -144,14 +137,14 @@ async def _read_upload(request: Request, max_bytes: int, allow_fetch: bool) -> _
     kind = request.query_params.get("kind", "upload")
     title = request.query_params.get("title", "")
     if media_type in _RAW_TYPES:
-        return _Upload(await _bounded_body(request, max_bytes), kind, title)
+        return _Upload(await bounded_body(request, max_bytes), kind, title)
     if media_type == "application/json":
-        return await _fetched(await _bounded_body(request, _MAX_JSON), max_bytes, allow_fetch)
+        return await _fetched(await bounded_body(request, _MAX_JSON), max_bytes, allow_fetch)
     if media_type != "multipart/form-data":
         raise HTTPException(415, "This content type is not taken.")
-    body = await _bounded_body(request, max_bytes + _MULTIPART_OVERHEAD)
+    body = await bounded_body(request, max_bytes + _MULTIPART_OVERHEAD)
     # Parsed from the bounded bytes, so the parser never waits for the network nor sees more.
-    replay = Request(request.scope, _once(body))
+    replay = Request(request.scope, once(body))
     async with replay.form(max_files=1, max_fields=4, max_part_size=_MULTIPART_OVERHEAD) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
@@ -161,7 +154,7 @@ async def _read_upload(request: Request, max_bytes: int, allow_fetch: bool) -> _
     if not isinstance(named_kind, str) or not isinstance(named_title, str):
         raise HTTPException(400, "The form's fields are not text.")
     if len(data) > max_bytes:
-        raise _TooLarge
+        raise BodyTooLarge
     return _Upload(data, named_kind, named_title)
 
 
@@ -179,22 +172,3 @@ async def _fetched(body: bytes, max_bytes: int, allow_fetch: bool) -> _Upload:
     limits = FetchLimits(max_bytes=max_bytes)
     data = await fetch(asked.url, limits, accept=looks_like_picture)
     return _Upload(data, asked.kind, asked.title)
-
-
-async def _bounded_body(request: Request, max_bytes: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > max_bytes:
-        raise _TooLarge
-    body = bytearray()
-    async for chunk in request.stream():
-        if len(body) + len(chunk) > max_bytes:
-            raise _TooLarge
-        body += chunk
-    return bytes(body)
-
-
-def _once(body: bytes) -> Receive:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive

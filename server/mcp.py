@@ -7,7 +7,6 @@ the SDK chooses by the client's first message (https://modelcontextprotocol.io/s
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 import time
@@ -16,25 +15,40 @@ from typing import Any
 
 from mcp.server.context import HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
-from mcp.types import CallToolResult, Resource, ToolAnnotations
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+    Resource,
+    ToolAnnotations,
+)
 from mcp.types import Tool as PublishedTool
 
 import agent_tools
 from agent_tools.callers import acting_as, may
-from agent_tools.errors import AgentToolsError, BadSettings, NotFound, Overloaded
+from agent_tools.errors import AgentToolsError, BadSettings, Overloaded
+from agent_tools.inline import MOST_SINGLE
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
-from server import content
+from server import content, delivery
 from server.apps.gallery import (
     add_thumbnails,
     announce_in_handshake,
     gallery_app,
     tool_meta,
 )
+from server.calls import note
+from server.completion import add_completion
 from server.logs import configure_logging, current_request_id, new_request_id, request
+from server.prompts import add_prompts
+from server.quick_start import without_collector
+from server.resources import add_resources
+from server.schemas import arguments_schema, result_schema
 from server.shutdown import close_within, leave_now
+from server.tasks import Tasks
 from server.warm_up import WarmUp
 
 logger = logging.getLogger(__name__)
@@ -45,10 +59,11 @@ INSTRUCTIONS = (
     "or export_to_kb instead of sending pixels; a picture of the user's own gets one from the "
     "server's POST /images or from `agent-tools gallery add`. Personas keep their face through a "
     "persona_id. draw_diagram draws structure and text exactly; do not ask generate_image for "
-    "readable text. Before making a picture, search_kb may find one that exists. When the user "
-    "likes a picture, export_to_kb puts it with its caption where a chatbot finds it again. Show "
-    "the caption beside the picture and use the alt text. The same words and seed give the same "
-    "picture. Errors say what to do next."
+    "readable text. Before making a picture, see whether one exists: find_images knows all that "
+    "was made here, search_kb what was published. When the user likes a picture, export_to_kb puts "
+    "it with its caption where a chatbot finds it again. Show the caption beside the picture and "
+    "use the alt text. The same words and seed give the same picture. A call that takes long may "
+    "answer with a job_id: call get_job for its result. Errors say what to do next."
 )
 _LISTED_IMAGES = 50
 # Long enough for the answer to be written before the libraries' import takes Python's lock.
@@ -69,26 +84,40 @@ class ToolServer(MCPServer[Any]):
             description="Picture tools for LLM agents.",
             instructions=INSTRUCTIONS,
             version=agent_tools.__version__,
-            middleware=[_with_request_id, *([announce_in_handshake] if settings.apps else [])],
-            extensions=[gallery_app()] if settings.apps else [],
+            middleware=[
+                _with_its_own_context,
+                *([announce_in_handshake] if settings.apps else []),
+            ],
+            extensions=[Tasks(studio), *([gallery_app()] if settings.apps else [])],
         )
 
     async def list_tools(self) -> list[PublishedTool]:
         """Return every tool; needs no model."""
         if self._on_listed is not None:
             self._on_listed()
-        return self._published
+        added = await super().list_tools()
+        if delivery.structured_asked(self._studio.settings):
+            return [*self._published, *added]
+        plain = [tool.model_copy(update={"output_schema": None}) for tool in self._published]
+        return [*plain, *added]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         """Run a tool. What fails is told to the model with the next step, in the result."""
+        if name not in self._studio.tools and self._tool_manager.get_tool(name) is not None:
+            return await super().call_tool(name, arguments, context)  # one that was added
         started = time.monotonic()
         outcome = "ok"
         try:
             _check_rate(context)
-            result = await self._studio.call(name, arguments, _progress_to(context))
-            return content.success(result, self._studio.settings)
+            tool = self._studio.tools.get(name)
+            settings, own = delivery.chosen(self._studio.settings, tool, arguments)
+            result = await self._studio.call(name, own, _progress_to(context))
+            note(result)
+            if len(result.images) > MOST_SINGLE:  # a contact sheet is drawn
+                return await asyncio.to_thread(content.success, result, settings)
+            return content.success(result, settings)
         except AgentToolsError as error:
             outcome = error.code
             return content.failure(error)
@@ -120,6 +149,27 @@ class ToolServer(MCPServer[Any]):
             for record in self._studio.gallery.list(limit=_LISTED_IMAGES)
         ]
 
+    async def get_prompt(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        context: Context[Any, Any] | None = None,
+    ) -> GetPromptResult | InputRequiredResult:
+        """Write a prompt's request.
+
+        Raises:
+            MCPError: "invalid params" for an unknown prompt or a missing argument.
+        """
+        prompts = {prompt.name: prompt for prompt in await self.list_prompts()}
+        if name not in prompts:
+            known = ", ".join(sorted(prompts))
+            raise MCPError(INVALID_PARAMS, f"There is no prompt '{name[:80]}'. There are: {known}.")
+        needed = [a.name for a in prompts[name].arguments or [] if a.required]
+        missing = [argument for argument in needed if argument not in (arguments or {})]
+        if missing:
+            raise MCPError(INVALID_PARAMS, f"Prompt '{name}' needs: {', '.join(missing)}.")
+        return await super().get_prompt(name, arguments, context)
+
 
 def build_server(studio: Studio, on_listed: Callable[[], None] | None = None) -> ToolServer:
     """Build the MCP server of a studio; nothing is loaded and no transport is opened.
@@ -138,71 +188,27 @@ def build_server(studio: Studio, on_listed: Callable[[], None] | None = None) ->
             data={"setting": "public_url"},
         )
     server = ToolServer(studio, on_listed)
-    _add_resources(server, studio)
+    add_resources(server, studio)
+    add_prompts(server)
+    add_completion(server, studio)
     if studio.settings.apps:
         add_thumbnails(server, studio)
     return server
 
 
-def _add_resources(server: ToolServer, studio: Studio) -> None:
-    # Plain functions: the SDK runs them on a worker thread, so a big file blocks nobody.
-    @server.resource(
-        "image://{image_id}",
-        name="image",
-        title="A picture in full size",
-        description="The PNG file of an image_id.",
-        mime_type="image/png",
-    )
-    def image(image_id: str) -> bytes:
-        from agent_tools.pictures import encode_png
-
-        _check_may_read()
-        try:
-            record = studio.gallery.get(image_id)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
-        if record.media_type == "image/png":
-            return studio.gallery.read_bytes(image_id)
-        return encode_png(studio.gallery.open_image(image_id))
-
-    @server.resource(
-        "recipe://{image_id}",
-        name="recipe",
-        title="How a picture was made",
-        description="Everything needed to make the picture of an image_id again.",
-        mime_type="application/json",
-    )
-    def recipe(image_id: str) -> str:
-        _check_may_read()
-        try:
-            return json.dumps(studio.gallery.get(image_id).recipe, ensure_ascii=False, indent=2)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
-
-    @server.resource(
-        "persona://{persona_id}",
-        name="persona",
-        title="A stored persona",
-        description="Name, fixed appearance and first picture of a persona_id.",
-        mime_type="application/json",
-    )
-    def persona(persona_id: str) -> str:
-        _check_may_read()
-        try:
-            return studio.personas.get(persona_id).model_dump_json(indent=2)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
-
-
 def _published(tool: Tool, settings: Settings) -> PublishedTool:
+    output = result_schema(tool.Output)
+    if not tool.about_jobs:
+        output = content.or_job(output)
+    arguments = arguments_schema(tool.Arguments)
+    if tool.shows_pictures:
+        arguments["properties"]["images"] = delivery.images_argument(settings)
     return PublishedTool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=content.published_schema(tool.Arguments),
-        output_schema=content.published_schema(tool.Output, output=True)
-        if settings.structured
-        else None,
+        input_schema=arguments,
+        output_schema=output,
         annotations=ToolAnnotations(
             title=tool.title,
             read_only_hint=tool.read_only,
@@ -247,22 +253,21 @@ def _check_rate(context: Context[Any, Any] | None) -> None:
         )
 
 
-def _check_may_read() -> None:
-    if not may("read"):
-        raise ResourceError("This needs the scope 'read', which your token does not have.")
-
-
-async def _with_request_id(
+async def _with_its_own_context(
     ctx: ServerRequestContext[Any, Any],
     call_next: Callable[[ServerRequestContext[Any, Any]], Awaitable[HandlerResult]],
 ) -> HandlerResult:
-    """Give every message an id for the logs and its caller: those of the HTTP request, if any.
+    """Give every message an id for the logs, its caller, and its wishes for results.
 
-    Sessions of the handshake era run in a task of their own, so neither is inherited.
+    Id and caller are those of the HTTP request, if any. Sessions of the handshake era run in a
+    task of their own, so nothing is inherited.
     """
     state = getattr(ctx.request, "state", None)
     caller = getattr(state, "caller", None)
-    with request(getattr(state, "request_id", None) or new_request_id()):
+    with (
+        request(getattr(state, "request_id", None) or new_request_id()),
+        delivery.asked_by(ctx.request, ctx.params),
+    ):
         if caller is None:
             return await call_next(ctx)
         with acting_as(caller.access.caller, caller.access.scopes):
@@ -279,7 +284,8 @@ def serve_stdio(settings: Settings) -> None:
         BadSettings: if settings contradict each other.
     """
     configure_logging(settings.log_level)
-    studio = Studio.open(settings)
+    with without_collector():
+        studio = Studio.open(settings)
     asyncio.run(run_stdio(studio))
 
 

@@ -38,8 +38,4 @@ def add_pictures(gallery: Gallery, *names: str, **words: Any) -> list[ImageRecor
 
 def rewrite(gallery: Gallery, image_id: str, **words: str) -> None:
     """Change a stored picture's words, as a person editing its caption does."""
-    with gallery.transaction() as connection:
-        for column, text in words.items():
-            connection.execute(
-                f"UPDATE images SET {column} = ? WHERE image_id = ?", (text, image_id)
-            )
+    gallery.rewrite(image_id, **words)

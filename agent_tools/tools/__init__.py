@@ -7,13 +7,18 @@ from agent_tools.tools.base import Tool
 
 def all_tools() -> tuple[Tool, ...]:
     """Return one instance of each tool, in the order that doors list them."""
+    from agent_tools.tools.cancel_job import CancelJob
+    from agent_tools.tools.create_avatar_pack import CreateAvatarPack
     from agent_tools.tools.create_persona_avatar import CreatePersonaAvatar
     from agent_tools.tools.create_product_variants import CreateProductVariants
     from agent_tools.tools.draw_diagram import DrawDiagram
     from agent_tools.tools.edit_image import EditImage
     from agent_tools.tools.export_to_kb import ExportToKb
+    from agent_tools.tools.find_images import FindImages
     from agent_tools.tools.generate_image import GenerateImage
     from agent_tools.tools.get_image import GetImage
+    from agent_tools.tools.get_job import GetJob
+    from agent_tools.tools.list_personas import ListPersonas
     from agent_tools.tools.search_kb import SearchKb
     from agent_tools.tools.upscale_image import UpscaleImage
 
@@ -23,8 +28,13 @@ def all_tools() -> tuple[Tool, ...]:
         UpscaleImage(),
         CreateProductVariants(),
         CreatePersonaAvatar(),
+        CreateAvatarPack(),
+        ListPersonas(),
         DrawDiagram(),
         GetImage(),
+        FindImages(),
         ExportToKb(),
         SearchKb(),
+        GetJob(),
+        CancelJob(),
     )

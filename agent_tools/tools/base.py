@@ -13,16 +13,28 @@ from agent_tools.callers import Scope
 from agent_tools.results import ToolResult
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from agent_tools.studio import Studio
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressEvent:
-    """How far a call is: `done` of `total` (it only grows) and a line for people."""
+    """How far a call is: `done` of `total` (it only grows) and a line for people.
+
+    Attributes:
+        step: denoising steps done, of `steps`, while a picture is painted.
+        seconds_left: estimate of what remains of it.
+        preview: a small picture of the state so far, if somebody looks.
+    """
 
     done: float
     total: float
     message: str
+    step: int | None = None
+    steps: int | None = None
+    seconds_left: float | None = None
+    preview: Image.Image | None = None
 
 
 Progress = Callable[[ProgressEvent], Awaitable[None]]
@@ -53,6 +65,10 @@ class Tool(ABC):
     destructive: ClassVar[bool] = False
     idempotent: ClassVar[bool] = True
     open_world: ClassVar[bool] = False
+    # Whether it speaks of jobs: of use only behind doors that answer before a long call is done.
+    about_jobs: ClassVar[bool] = False
+    # Whether its results carry pictures, so that doors let a call choose how they travel.
+    shows_pictures: ClassVar[bool] = True
     needs: ClassVar[Scope | None] = None
 
     @property

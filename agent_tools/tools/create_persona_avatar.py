@@ -1,42 +1,40 @@
-"""create_persona_avatar: a fictional person, kept, who looks the same in every picture."""
+"""create_persona_avatar: somebody kept, who has the same face in every picture."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
-from agent_tools.appearance import Expression, fix_appearance, portrait_prompt, portrait_wording
-from agent_tools.errors import InvalidArguments, NotFound
-from agent_tools.gallery import NewImage
+from agent_tools.appearance import Expression
+from agent_tools.errors import InvalidArguments
+from agent_tools.likeness import likeness, verdict
+from agent_tools.likeness_rules import check_persona
 from agent_tools.painting import (
-    MAX_SEED,
     keep_and_show,
-    new_image,
-    paint,
     picture_lines,
-    seeds_from,
     warning_lines,
 )
-from agent_tools.personas import Persona, persona_id_for
-from agent_tools.policy import check_prompt
-from agent_tools.provenance import recipe_sha256
+from agent_tools.persona_design import Designed, design, locked, other_model
+from agent_tools.persona_pictures import Change
+from agent_tools.persona_sitting import paint_candidates, paint_derived
+from agent_tools.personas import Persona
+from agent_tools.policy import note_consent
+from agent_tools.portrait import palette
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
-from agent_tools.similarity import similarity
 from agent_tools.tools.base import Arguments, Progress, Tool
-from engine.request import ImageRequest
 from kb_export.captions import clean
 
 if TYPE_CHECKING:
     from agent_tools.gallery import ImageRecord
     from agent_tools.studio import Studio
 
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
 
 class CreatePersonaAvatarArguments(Arguments):
-    """A new persona by name and description, or a known one by id."""
+    """A new persona by name and look, or a known one by id."""
 
     persona_id: str | None = Field(
         default=None,
@@ -51,16 +49,56 @@ class CreatePersonaAvatarArguments(Arguments):
         min_length=1,
         max_length=600,
         description="A new persona's look: skin, hair, glasses, beard, headset, clothing, "
-        "background. What is left open is chosen once and then stays. Only fictional people.",
+        "background. What is left open is chosen once and then stays. Adults, mascots; no real "
+        "people without consent.",
+    )
+    attributes: dict[str, str] | None = Field(
+        default=None,
+        description="The look by attribute, instead of or beside the description: skin, "
+        "hair_style, hair_color, glasses, beard, headwear, clothing, clothing_color, background.",
+    )
+    style: ShortText | None = Field(
+        default=None, description="How a new persona is drawn, e.g. 'watercolor'."
     )
     expression: Expression = Field(default="neutral", description="The mood of the face.")
-    count: int = Field(default=1, ge=1, le=4, description="How many pictures of this expression.")
+    background: ShortText | None = Field(
+        default=None, description="Another background, e.g. 'mint'; the persona stays."
+    )
+    outfit: ShortText | None = Field(
+        default=None, description="Other clothes, e.g. 'blue suit'; the face stays."
+    )
+    pose: ShortText | None = Field(
+        default=None, description="Another pose; not with the starter model."
+    )
+    count: int = Field(
+        default=1,
+        ge=1,
+        le=4,
+        description="How many pictures. With name and description: candidates to choose from, "
+        "which differ in what was left open.",
+    )
     index: int = Field(
         default=0,
         ge=0,
         le=9999,
         description="Number of the first picture; the same number is the same picture, a higher "
         "one another try.",
+    )
+    lock_image_id: str | None = Field(
+        default=None,
+        description="Make this candidate the persona's canonical picture for good. The first "
+        "derived picture locks the first candidate.",
+    )
+    from_image_id: str | None = Field(
+        default=None,
+        description="For a new persona: a picture of the gallery that shall be its face (an "
+        "upload needs consent). Later: the picture of the persona to derive from, e.g. one with "
+        "another outfit; the canonical one if left out.",
+    )
+    consent: str | None = Field(
+        default=None,
+        max_length=500,
+        description="For a real person: who consented to what and when. It is stored.",
     )
 
 
@@ -72,20 +110,14 @@ class CreatePersonaAvatarOutput(BaseModel):
     expression: str
     images: list[ImageInfo]
     similarity: list[float] = Field(
-        description="For each picture, how alike it is to the persona's first, neutral picture in "
-        "colors and layout, 0 to 1. A measure of the picture, not of identity."
+        description="For each picture, how alike its head is to the canonical picture's, 0 to 1: "
+        "colors and their places, no face recognition."
+    )
+    verdicts: list[Literal["same", "drifted", "other", "candidate"]] = Field(
+        description="What that means: 'drifted' and 'other' pictures may show someone else."
     )
     seconds: float = Field(description="Time the engine took; 0 if nothing had to be painted.")
     warnings: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Sitting:
-    """Pictures of one persona with one expression, ready for the gallery."""
-
-    images: list[NewImage]
-    seconds: float
-    warnings: tuple[str, ...]
 
 
 class CreatePersonaAvatar(Tool):
@@ -94,12 +126,15 @@ class CreatePersonaAvatar(Tool):
     name = "create_persona_avatar"
     title = "Create persona avatar"
     description = (
-        "Create a fictional person once, and draw the same person again with another expression. "
-        "First call: name and description; the full look is fixed, a neutral picture painted, and "
-        "a persona_id returned. Later calls: persona_id and expression. The same persona, "
-        "expression and index always give the same picture. Not for real people. Examples: "
+        "Create a persona once, and draw the same one again with another expression, background, "
+        "outfit or pose. First call: name and description (count=4 for candidates); a persona_id "
+        "is returned. Then lock the best with persona_id and lock_image_id. Later calls: "
+        "persona_id and what shall differ; pictures are derived from the canonical one, their "
+        "likeness to it is measured, and drift is flagged. The same call always gives the same "
+        "picture. Not for real people without their consent. Examples: "
         '{"name": "Mina", "description": "support agent, short black hair, glasses, teal hoodie", '
-        '"expression": "smiling"}; {"persona_id": "per_mina_0123456789", "expression": "thinking"}.'
+        '"count": 4}; {"persona_id": "per_mina_0123456789", "expression": "thinking", '
+        '"background": "mint"}.'
     )
     Arguments = CreatePersonaAvatarArguments
     Output = CreatePersonaAvatarOutput
@@ -107,143 +142,131 @@ class CreatePersonaAvatar(Tool):
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Find or create the persona, paint what is asked, and report."""
         asked: CreatePersonaAvatarArguments = arguments
-        persona, created, warnings = _find_or_design(studio, asked)
-        images: list[NewImage] = []
+        designed = _find_or_design(studio, asked)
+        persona, created = designed.persona, designed.created
+        if persona.consent:
+            note_consent()
+        change = _change(asked)
         seconds, start = 0.0, 0.0
-        if created and (asked.expression, asked.index) != ("neutral", 0):
-            # The neutral picture that all others are measured against comes first.
+        candidates = asked.name is not None and designed.source is None and change.nothing
+        if created and designed.source is not None:
+            persona = persona.model_copy(
+                update={"canonical_image_id": designed.source.image_id, "locked": True}
+            )
+        elif created and not (candidates and asked.index == 0):
+            # The first candidate, that all others are measured against, comes first.
             start = 1 / (1 + asked.count)
-            first = await _sit(studio, persona, "neutral", 0, 1, progress, (0.0, start))
-            images, seconds = first.images, first.seconds
-        sitting = await _sit(
-            studio, persona, asked.expression, asked.index, asked.count, progress, (start, 1.0)
-        )
-        extra = len(images)
-        records, shown = await keep_and_show(studio, [*images, *sitting.images])
-        if created:
+            first = await paint_candidates(studio, persona, 0, 1, progress, (0.0, start))
+            records, _ = await keep_and_show(studio, list(first.images))
+            seconds = first.seconds
             persona = persona.model_copy(update={"canonical_image_id": records[0].image_id})
-            studio.personas.save(persona)
-        records, shown = records[extra:], shown[extra:]
-        likeness = await asyncio.to_thread(_likeness, studio, persona, records)
+        if asked.lock_image_id is not None:
+            persona = locked(studio, persona, asked.lock_image_id)
+        if candidates:
+            sitting = await paint_candidates(
+                studio, persona, asked.index, asked.count, progress, (start, 1.0)
+            )
+        else:
+            sitting = await paint_derived(
+                studio,
+                persona,
+                change,
+                from_image_id=asked.from_image_id if asked.persona_id else None,
+                index=asked.index,
+                count=asked.count,
+                progress=progress,
+                share=(start, 1.0),
+            )
+            if sitting.images and not persona.locked:
+                persona = persona.model_copy(update={"locked": True})
+        _, new = await keep_and_show(studio, list(sitting.images))
+        there = [studio.show(studio.gallery.get(image_id)) for image_id in sitting.there]
+        shown = (*there, *new)
+        if persona.canonical_image_id is None:
+            persona = persona.model_copy(update={"canonical_image_id": shown[0].info.image_id})
+        persona = await asyncio.to_thread(_stored, studio, persona, designed)
+        records = [studio.gallery.get(item.info.image_id) for item in shown]
+        alike = await asyncio.to_thread(_likeness, studio, persona, records)
         output = CreatePersonaAvatarOutput(
             persona=persona,
             created=created,
             expression=asked.expression,
             images=[item.info for item in shown],
-            similarity=likeness,
+            similarity=alike,
+            verdicts=[
+                "candidate" if candidates and value < 1 else verdict(value) for value in alike
+            ],
             seconds=round(seconds + sitting.seconds, 2),
-            warnings=[*warnings, *sitting.warnings],
+            warnings=[*designed.warnings, *sitting.warnings],
         )
         return ToolResult(text=_text(output, shown), data=output, images=shown)
 
 
-def _find_or_design(
-    studio: Studio, asked: CreatePersonaAvatarArguments
-) -> tuple[Persona, bool, tuple[str, ...]]:
-    """Return the persona, whether it is new (and not yet stored), and warnings."""
+def _find_or_design(studio: Studio, asked: CreatePersonaAvatarArguments) -> Designed:
+    changes = [asked.background or "", asked.outfit or "", asked.pose or ""]
     if asked.persona_id is not None:
-        if asked.name is not None or asked.description is not None:
+        fixed = ("name", "description", "attributes", "style", "consent")
+        if any(getattr(asked, name) is not None for name in fixed):
             raise InvalidArguments(
                 "A known persona keeps its name and look.",
-                hint="Give persona_id alone, or name and description for a new persona.",
+                hint="Give persona_id and what shall differ (expression, background, outfit, "
+                "pose), or name and description for a new persona.",
             )
         persona = studio.personas.get(asked.persona_id)
-        return persona, False, _other_model(persona, studio.engine.model)
-    if asked.name is None or asked.description is None:
+        check_persona(*changes, consent=persona.consent)
+        return Designed(persona, False, other_model(persona, studio.engine.model))
+    if asked.name is None or (asked.description is None and not asked.attributes):
         missing = "name" if asked.name is None else "description"
         raise InvalidArguments(
             f"A new persona needs '{missing}'.",
             hint="Give name and description, or the persona_id of a known persona.",
         )
-    name, description = clean(asked.name, 60), clean(asked.description, 600)
-    if not name or not description:
-        raise InvalidArguments("Name and description must have words in them.")
-    check_prompt(name, description)
-    persona_id = persona_id_for(name, description)
-    with suppress(NotFound):
-        known = studio.personas.get(persona_id)
-        return known, False, _other_model(known, studio.engine.model)
-    look = fix_appearance(description, persona_id, studio.engine.model)
-    persona = Persona(
-        persona_id=persona_id,
-        name=name,
-        description=description,
-        appearance=look.words,
-        seed=int(recipe_sha256({"persona": persona_id})[:8], 16) % (MAX_SEED + 1),
-        model=studio.engine.model,
-    )
-    return persona, True, look.warnings
-
-
-def _other_model(persona: Persona, model: str) -> tuple[str, ...]:
-    if persona.model == model:
-        return ()
-    return (
-        f"{persona.name} was created with model {persona.model}; {model} may paint another face.",
+    check_persona(*changes, consent=asked.consent)
+    return design(
+        studio,
+        name=asked.name,
+        description=asked.description,
+        attributes=asked.attributes,
+        style=asked.style or "",
+        consent=asked.consent,
+        face_image_id=asked.from_image_id,
     )
 
 
-async def _sit(
-    studio: Studio,
-    persona: Persona,
-    expression: Expression,
-    index: int,
-    count: int,
-    progress: Progress,
-    share: tuple[float, float],
-) -> _Sitting:
-    """Paint one expression. Every expression starts from the same seeds, so only it differs."""
-    request = ImageRequest(
-        prompt=portrait_prompt(persona.appearance, expression, studio.engine.model),
-        seeds=seeds_from((persona.seed + index) % (MAX_SEED + 1), count),
-    )
-    label = f"Painting {persona.name}, {expression}"
-    result = await paint(studio, request, progress, label=label, share=share)
-    words = portrait_wording(persona, expression)
-    images = await asyncio.to_thread(
-        lambda: [
-            new_image(
-                image,
-                seed=seed,
-                request=request,
-                result=result,
-                words=words,
-                tool=CreatePersonaAvatar.name,
-                arguments={
-                    "persona_id": persona.persona_id,
-                    "expression": expression,
-                    "index": index + offset,
-                    "count": 1,
-                },
-                kind="persona",
-                group=persona.persona_id,
-                metadata={
-                    "persona_id": persona.persona_id,
-                    "persona": persona.name,
-                    "expression": expression,
-                    "fictional": True,
-                },
-                notes=result.warnings,
-            )
-            for offset, (image, seed) in enumerate(zip(result.images, result.seeds, strict=True))
-        ]
-    )
-    return _Sitting(images, result.timings_s.get("total", 0.0), result.warnings)
+def _change(asked: CreatePersonaAvatarArguments) -> Change:
+    words = (clean(text or "", 200) for text in (asked.background, asked.outfit, asked.pose))
+    return Change(asked.expression, *words)
+
+
+def _stored(studio: Studio, persona: Persona, designed: Designed) -> Persona:
+    """Store the persona if it changed; its palette is that of its canonical picture."""
+    if not designed.created and persona == designed.persona:
+        return persona
+    if not persona.palette or persona.canonical_image_id != designed.persona.canonical_image_id:
+        picture = studio.gallery.open_image(persona.canonical_image_id or "")
+        persona = persona.model_copy(update={"palette": list(palette(picture))})
+    studio.personas.save(persona)
+    return persona
 
 
 def _likeness(studio: Studio, persona: Persona, records: list[ImageRecord]) -> list[float]:
     canonical = studio.gallery.open_image(persona.canonical_image_id or "")
-    return [similarity(canonical, studio.gallery.open_image(record.image_id)) for record in records]
+    return [likeness(canonical, studio.gallery.open_image(record.image_id)) for record in records]
 
 
 def _text(output: CreatePersonaAvatarOutput, shown: tuple[ToolImage, ...]) -> str:
     persona = output.persona
     done = "Created" if output.created else "Drew"
-    likeness = ", ".join(f"{value:.2f}" for value in output.similarity)
+    kind = "fictional" if persona.fictional else "real, with consent"
+    alike = ", ".join(
+        f"{value:.2f} {word}"
+        for value, word in zip(output.similarity, output.verdicts, strict=True)
+    )
+    state = "locked" if persona.locked else "not locked yet; lock one with lock_image_id"
     return (
-        f"{done} persona {persona.persona_id} ({persona.name}, fictional), {output.expression}. "
+        f"{done} persona {persona.persona_id} ({persona.name}, {kind}), {output.expression}. "
         f"Look: {persona.appearance}.\n{picture_lines(shown)}\n"
-        f"Similarity to the first, neutral picture ({persona.canonical_image_id}): {likeness}. "
-        f"Call again with persona_id and another expression for the same person."
-        f"{warning_lines(output.warnings)}"
+        f"Likeness to the canonical picture ({persona.canonical_image_id}, {state}): {alike}. "
+        f"Call again with persona_id and another expression, background or outfit for the same "
+        f"person.{warning_lines(output.warnings)}"
     )

@@ -1,119 +1,54 @@
-"""create_product_variants: the same product in other colors, with proof of how close they came."""
+"""create_product_variants: the same product in other looks, with proof of how close they came."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BaseModel, Field, StringConstraints
+from typing import TYPE_CHECKING, Any
 
 from agent_tools.errors import InvalidArguments
-from agent_tools.painting import MAX_SEED, keep_and_show, warning_lines
+from agent_tools.painting import keep_and_show, warning_lines
+from agent_tools.picture_maker import How
+from agent_tools.picture_variants import vary_picture
 from agent_tools.policy import check_prompt
-from agent_tools.product_variants import (
-    TOOL,
-    Batch,
-    Product,
-    paint_variants,
-    recolor_variants,
-    sheet_of,
+from agent_tools.product_variants import paint_variants
+from agent_tools.results import ToolImage, ToolResult
+from agent_tools.tools.base import Progress, Tool
+from agent_tools.variant_arguments import (
+    CreateProductVariantsArguments,
+    CreateProductVariantsOutput,
+    MaskInfo,
+    ProductVariant,
+    check_combination,
+    wishes_of,
 )
-from agent_tools.repeats import Fresh
-from agent_tools.results import ImageInfo, Measurements, ToolResult
-from agent_tools.tools.base import Arguments, Progress, Tool
-from agent_tools.variants import colors_of
-from agent_tools.wording import upper_first
+from agent_tools.variant_batch import TOOL, sheet_of
+from agent_tools.variant_wishes import check_fact_count
 
 if TYPE_CHECKING:
-    from agent_tools.color import NamedColor
     from agent_tools.studio import Studio
+    from agent_tools.variant_batch import Batch, MadeVariant
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
-
-
-class CreateProductVariantsArguments(Arguments):
-    """A product in words or as a picture, and the colors wanted."""
-
-    product: Words | None = Field(
-        default=None,
-        description="The product in words, without a color: 'ceramic teapot'. Give this or "
-        "image_id.",
-    )
-    image_id: str | None = Field(
-        default=None,
-        description="A picture of the product, from an earlier result or an upload: it is "
-        "recolored exactly.",
-    )
-    colors: list[Annotated[str, StringConstraints(min_length=1, max_length=60)]] = Field(
-        min_length=1,
-        max_length=8,
-        description="Color names ('sage', 'navy', 'dusty rose') or hex values ('#9CAF88').",
-    )
-    mask_id: str | None = Field(
-        default=None,
-        description="With image_id: a picture of its size, white where the product is. Without "
-        "it, transparency or a plain background must tell.",
-    )
-    scene: Words | None = Field(
-        default=None, description="With product: where it stands, e.g. 'white background'."
-    )
-    material: Words | None = Field(
-        default=None, description="With product: what it is made of, e.g. 'glossy'."
-    )
-    seed: int | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_SEED,
-        description="With product: all colors share it, so shape and view stay the same. Random, "
-        "and reported, if left out.",
-    )
-    steps: int | None = Field(
-        default=None, ge=1, le=150, description="With product: denoising steps."
-    )
-    fresh: Fresh = False
-
-
-class ProductVariant(BaseModel):
-    """One color of the product."""
-
-    color: str = Field(description="The color in words.")
-    color_hex: str
-    image: ImageInfo
-    measurements: Measurements | None = Field(
-        description="null if the painted product could not be told from its background."
-    )
-
-
-class CreateProductVariantsOutput(BaseModel):
-    """The variants, in the order of the colors."""
-
-    variants: list[ProductVariant]
-    sheet: ImageInfo | None = Field(description="All variants on one picture, if there are more.")
-    group: str = Field(description="All variants of this product share it.")
-    source_image_id: str | None
-    mask: str | None = Field(
-        description="With image_id: where the mask came from: 'mask', 'alpha' or 'automatic'."
-    )
-    seed: int | None
-    model: str
-    seconds: float = Field(description="Time the engine or the recoloring took.")
-    warnings: list[str]
+MAX_PICTURES = 8
 
 
 class CreateProductVariants(Tool):
-    """Product variants, painted with one seed or recolored exactly."""
+    """Product variants, painted with one seed or made from a picture of the product."""
 
     name = TOOL
     title = "Create product variants"
     description = (
-        "Show the same product in up to 8 colors. From words: every color is painted with the "
-        "same seed, then measured and corrected to the exact color. From a picture (image_id): "
-        "only the product's color changes, light and shade stay, every byte outside the product "
-        "stays, and the result proves it. A picture with a busy background needs mask_id. "
-        "Returns one image id per color with its measured difference (delta E; below 2 is a "
-        "match) and a sheet of all. Examples: "
+        "Show the same product in up to 8 looks: colors, materials, scenes, styles. From words "
+        "(product): every look is painted with the same seed, then its color is measured and made "
+        "exact. From a picture (image_id): a color changes only the product, light and shade stay, "
+        "every byte outside stays, and the result proves it; material, scene and style are painted "
+        "around or inside the product. Say where the product is with point, box, from_color or "
+        "mask_id, unless it stands on a plain background; several regions take one color each. "
+        "Returns one image id per look with its measured difference (delta E; below 2 is a match) "
+        "and a sheet of all. Examples: "
         '{"product": "glossy teapot", "colors": ["purple", "sage"], "scene": "white background"}; '
-        '{"image_id": "img_0123456789abcdef01234567", "colors": ["#9CAF88", "navy"]}.'
+        '{"image_id": "img_0123456789abcdef01234567", "point": [250, 230], "colors": ["navy"]}; '
+        '{"image_id": "img_0123456789abcdef01234567", "regions": [{"from_color": "red"}, '
+        '{"from_color": "white"}], "variants": [{"colors": ["sage", "navy"], "sku": "M-7"}]}.'
     )
     Arguments = CreateProductVariantsArguments
     Output = CreateProductVariantsOutput
@@ -122,104 +57,137 @@ class CreateProductVariants(Tool):
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Make, measure, keep, and report."""
         asked: CreateProductVariantsArguments = arguments
-        _check_combination(asked)
-        colors, warnings = colors_of(asked.colors)
+        wishes, warnings = wishes_of(asked)
+        check_combination(asked, wishes)
+        pictures = len(wishes) * asked.count
+        if pictures > MAX_PICTURES:
+            raise InvalidArguments(
+                f"{len(wishes)} variants times count {asked.count} are {pictures} pictures; "
+                f"{MAX_PICTURES} at most.",
+                hint="Ask for fewer at a time.",
+            )
+        check_prompt(
+            asked.product or "",
+            *(text for wish in wishes for text in (wish.scene, wish.material, wish.style)),
+        )
         if asked.image_id is not None:
-            batch = await recolor_variants(
-                studio, asked.image_id, asked.mask_id, colors, progress=progress
+            check_fact_count(wishes, studio.gallery.get(asked.image_id).metadata)
+            batch = await vary_picture(
+                studio,
+                asked.image_id,
+                asked.all_regions,
+                wishes,
+                How(
+                    asked.product or "",
+                    asked.anchor,
+                    asked.keep_prints,
+                    asked.mode == "generate",
+                    asked.steps,
+                    asked.format,
+                ),
+                seed=asked.seed,
+                count=asked.count,
+                progress=progress,
             )
         else:
-            product = Product(asked.product or "", asked.scene or "", asked.material or "")
-            check_prompt(product.product, product.scene, product.material)
+            check_fact_count(wishes, {"product": ""})
             batch = await paint_variants(
-                studio, product, colors, seed=asked.seed, steps=asked.steps, progress=progress
+                studio,
+                asked.product or "",
+                wishes,
+                seed=asked.seed,
+                count=asked.count,
+                steps=asked.steps,
+                file_format=asked.format,
+                progress=progress,
             )
-        new = list(batch.images)
-        if len(new) > 1:
-            said = asked.model_dump(exclude_none=True, exclude={"fresh"})
-            new.insert(0, await asyncio.to_thread(sheet_of, batch, colors, said))
-        _, shown = await keep_and_show(studio, new)
-        singles = shown[len(shown) - len(colors) :]
+        said = asked.model_dump(exclude_none=True, exclude_defaults=True, exclude={"fresh"})
+        sheet = await asyncio.to_thread(sheet_of, batch, said)
+        # What matters most comes first: the sheet of several, the picture itself of one.
+        alone = len(batch.variants) == 1
+        new = [made.new for made in batch.variants]
+        _, shown = await keep_and_show(studio, [*new, sheet] if alone else [sheet, *new])
+        singles = shown[:-1] if alone else shown[1:]
         output = CreateProductVariantsOutput(
             variants=[
-                ProductVariant(
-                    color=color.name,
-                    color_hex=color.hex,
-                    image=item.info,
-                    measurements=variant.measurements,
-                )
-                for (_, color), item, variant in zip(colors, singles, batch.variants, strict=True)
+                _described(made, item) for made, item in zip(batch.variants, singles, strict=True)
             ],
-            sheet=shown[0].info if len(shown) > len(colors) else None,
+            sheet=(shown[-1] if alone else shown[0]).info,
             group=batch.group,
             source_image_id=asked.image_id,
-            mask=batch.mask,
+            mask=batch.masks[0].source if batch.masks else None,
+            masks=[
+                MaskInfo(mask_id=found.image_id, source=found.source, area=found.area)
+                for found in batch.masks
+            ],
             seed=batch.seed,
             model=batch.model,
             seconds=round(batch.seconds, 2),
-            warnings=[*warnings, *batch.warnings, *_own_warnings(batch, colors)],
+            warnings=[*warnings, *batch.warnings, *_own_warnings(batch)],
         )
         return ToolResult(text=_text(output), data=output, images=shown)
 
 
-def _check_combination(asked: CreateProductVariantsArguments) -> None:
-    """Refuse arguments that contradict each other rather than ignore one of them."""
-    if (asked.product is None) == (asked.image_id is None):
-        raise InvalidArguments(
-            "Give either product (words) or image_id (a picture)."
-            if asked.product is None
-            else "product and image_id do not go together.",
-            hint="Use product to paint it from words, image_id to recolor a picture of it.",
-        )
-    of_words = ("scene", "material", "seed", "steps")
-    wrong = [name for name in of_words if getattr(asked, name) is not None]
-    if asked.image_id is not None and wrong:
-        raise InvalidArguments(
-            f"{' and '.join(wrong)} cannot be used with image_id: a picture is recolored as it is.",
-            hint="Leave it out, or give product instead of image_id.",
-        )
-    if asked.product is not None and asked.mask_id is not None:
-        raise InvalidArguments(
-            "mask_id needs image_id: a product from words has no picture yet.",
-            hint="Leave mask_id out, or give image_id instead of product.",
-        )
+def _described(made: MadeVariant, item: ToolImage) -> ProductVariant:
+    color = made.wish.color
+    several = len(made.measurements) > 1
+    return ProductVariant(
+        name=made.wish.name,
+        color=made.wish.color_names,
+        color_hex="" if color is None else color.hex,
+        sku=made.wish.sku or None,
+        image=item.info,
+        measurements=made.measurements[0] if made.measurements else None,
+        region_measurements=list(made.measurements) if several else [],
+        alike=made.alike,
+        outline_overlap=made.outline_overlap,
+    )
 
 
-def _own_warnings(batch: Batch, colors: list[tuple[str, NamedColor]]) -> list[str]:
-    """Return what concerns single variants, each naming its color."""
-    return [
-        f"{upper_first(color.name)}: {note}"
-        for (_, color), variant in zip(colors, batch.variants, strict=True)
-        for note in (
-            *variant.notes,
-            *(variant.measurements.warnings if variant.measurements else ()),
-        )
+def _own_warnings(batch: Batch) -> list[str]:
+    """Return what concerns single variants, each naming its look."""
+    found = [
+        f"{made.wish.name}: {note}"
+        for made in batch.variants
+        for note in (*made.notes, *(w for m in made.measurements for w in m.warnings))
     ]
+    return list(dict.fromkeys(found))
 
 
 def _text(output: CreateProductVariantsOutput) -> str:
-    lines = []
-    for number, variant in enumerate(output.variants, start=1):
-        measured = variant.measurements
-        proof = "color not measured"
-        if measured is not None:
-            proof = f"delta E {measured.achieved_delta_e:.1f} to {measured.target}"
-            if measured.outside_max_change is not None:
-                proof += f", largest change outside the product {measured.outside_max_change}"
-        lines.append(
-            f"{number}. {variant.color} ({variant.color_hex}): image_id={variant.image.image_id}; "
-            f"{proof}. {variant.image.caption}"
+    lines = [f"{k}. {_line(variant)}" for k, variant in enumerate(output.variants, start=1)]
+    if output.source_image_id is None:
+        how = f"Painted with model {output.model}, seed {output.seed}"
+    else:
+        where = ", ".join(
+            found.source + (f" {found.mask_id}" if found.mask_id else "") for found in output.masks
         )
-    how = (
-        f"Painted with model {output.model}, seed {output.seed}"
-        if output.seed is not None
-        else f"Recolored {output.source_image_id} exactly (mask: {output.mask})"
-    )
-    sheet = f"\nAll on one picture: image_id={output.sheet.image_id}" if output.sheet else ""
+        done = "Recolored" if output.seed is None else f"Painted with {output.model} over"
+        exactly = " exactly" if output.seed is None else f", seed {output.seed}"
+        how = f"{done} {output.source_image_id}{exactly} (mask: {where})"
     count = len(output.variants)
     return (
         f"{how}: {count} variant{'' if count == 1 else 's'} in {output.seconds} s.\n"
         + "\n".join(lines)
-        + sheet
+        + f"\nAll on one picture: image_id={output.sheet.image_id}"
         + warning_lines(output.warnings)
+    )
+
+
+def _line(variant: ProductVariant) -> str:
+    measured = variant.region_measurements or (
+        [variant.measurements] if variant.measurements else []
+    )
+    proof = [f"delta E {found.achieved_delta_e:.1f} to {found.target}" for found in measured]
+    if variant.color and not measured:
+        proof.append("color not measured")
+    if measured and measured[0].outside_max_change is not None:
+        proof.append(f"largest change outside the product {measured[0].outside_max_change}")
+    if variant.alike is not None:
+        proof.append(f"structure {variant.alike:.2f} alike")
+    look = f"{variant.name} ({variant.color_hex})" if variant.color_hex else variant.name
+    sku = f" [{variant.sku}]" if variant.sku else ""
+    return (
+        f"{look}{sku}: image_id={variant.image.image_id}; {', '.join(proof)}. "
+        f"{variant.image.caption}"
     )

@@ -6,14 +6,12 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field
-
 from agent_tools.appearance import STARTER
+from agent_tools.background_edit import replace_background
+from agent_tools.edit_arguments import EditImageArguments, EditImageOutput, check_combination
 from agent_tools.edit_pictures import kept_change, open_edit_pictures
 from agent_tools.instruction import backdrop, wanted_picture
 from agent_tools.painting import (
-    EditSeed,
-    PromptText,
     keep_and_show,
     new_image,
     paint,
@@ -22,9 +20,9 @@ from agent_tools.painting import (
     warning_lines,
 )
 from agent_tools.policy import check_prompt
-from agent_tools.repeats import Fresh
-from agent_tools.results import ImageInfo, ToolImage, ToolResult
-from agent_tools.tools.base import Arguments, Progress, Tool
+from agent_tools.region_masks import RegionArguments, check_region
+from agent_tools.results import ToolImage, ToolResult
+from agent_tools.tools.base import Progress, Tool
 from agent_tools.wording import Wording, lower_first, wording
 from engine.request import ImageRequest, Margins, SamplingParams
 
@@ -36,85 +34,6 @@ if TYPE_CHECKING:
 _BACKDROP_STRENGTH = 0.1
 
 
-def _margin(side: str) -> Any:
-    return Field(
-        default=0,
-        ge=0,
-        le=1024,
-        description=f"Pixels to paint beyond the {side} edge; the picture itself stays untouched.",
-    )
-
-
-class EditImageArguments(Arguments):
-    """Which picture, and what it shall show."""
-
-    image_id: str = Field(description="The picture to edit, from an earlier result.")
-    prompt: PromptText = Field(
-        description="What the picture shall show afterwards. With a mask: what shall be in the "
-        "masked part. Describe the result ('a red teapot on a white background'); short changes "
-        "('make it red') are understood for things the starter model knows."
-    )
-    mask_id: str | None = Field(
-        default=None,
-        description="A black and white picture of the same size: white is repainted, black stays "
-        "untouched to the byte. Without it the whole picture may change.",
-    )
-    strength: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="How far to go: 0.3 keeps most, 1 keeps nothing. Default 1 with a mask or "
-        "where the picture is extended, else the model's own (mostly 0.6).",
-    )
-    extend_left: int = _margin("left")
-    extend_top: int = _margin("top")
-    extend_right: int = _margin("right")
-    extend_bottom: int = _margin("bottom")
-    sketch_id: str | None = Field(
-        default=None,
-        description="A line drawing in the proportions of the picture that says where things are; "
-        "for models with a ControlNet, and for edit models.",
-    )
-    reference_ids: list[str] = Field(
-        default_factory=list,
-        max_length=4,
-        description="Pictures of what must be recognized in the result; for edit models.",
-    )
-    negative_prompt: str = Field(default="", max_length=1000, description="What to keep away from.")
-    seed: EditSeed = None
-    steps: int | None = Field(
-        default=None, ge=1, le=150, description="Denoising steps; the model's default if left out."
-    )
-    guidance: float | None = Field(
-        default=None,
-        ge=0,
-        le=30,
-        description="How closely to follow the words; the model's default if left out.",
-    )
-    model: str | None = Field(
-        default=None,
-        max_length=200,
-        description="Which of the server's models paints; its default if left out.",
-    )
-    fresh: Fresh = False
-
-
-class EditImageOutput(BaseModel):
-    """The edited picture and what stayed."""
-
-    images: list[ImageInfo] = Field(description="One picture.")
-    source_image_id: str
-    prompt: str = Field(description="The words it was painted from.")
-    model: str
-    strength: float | None = Field(description="Strength used; null if the model has none.")
-    outside_max_change: int | None = Field(
-        description="Largest change of any byte outside the repainted part, measured; 0 means "
-        "untouched. null if the whole picture could change."
-    )
-    seconds: float = Field(description="Time the engine took.")
-    warnings: list[str]
-
-
 class EditImage(Tool):
     """Image to image, inpainting, outpainting; also after a sketch or references."""
 
@@ -123,7 +42,8 @@ class EditImage(Tool):
     description = (
         "Repaint a picture of the gallery: the whole of it, only a masked part (everything "
         "outside stays untouched to the byte, and the result proves it), or beyond its edges "
-        "(extend_left and so on). The source is kept; the result is a new picture. For exact "
+        "(extend_left and so on). background cuts a product out or puts it on another background "
+        "and keeps its own bytes. The source is kept; the result is a new picture. For exact "
         "colors of a product use create_product_variants, for another expression of a person "
         "create_persona_avatar, for a larger copy upscale_image. "
         "Returns the new image id, the seed, the measurement and a small copy. Example: "
@@ -138,7 +58,10 @@ class EditImage(Tool):
         """Repaint, measure, keep, and report."""
         asked: EditImageArguments = arguments
         source = studio.gallery.get(asked.image_id)
-        check_prompt(asked.prompt, source.caption)
+        check_combination(asked)
+        if asked.background is not None:
+            return await _with_background(studio, asked, source, progress)
+        check_prompt(asked.prompt or "", source.caption)
         margins = _margins(asked)
         pictures = await asyncio.to_thread(
             open_edit_pictures,
@@ -207,6 +130,44 @@ class EditImage(Tool):
         return ToolResult(text=_text(output, shown), data=output, images=shown)
 
 
+async def _with_background(
+    studio: Studio, asked: EditImageArguments, source: ImageRecord, progress: Progress
+) -> ToolResult:
+    background = asked.background or ""
+    check_prompt(background, source.caption)
+    region = RegionArguments(mask_id=asked.mask_id, point=asked.point, box=asked.box)
+    check_region(region)
+    made = await replace_background(
+        studio,
+        source,
+        region,
+        background,
+        tool=EditImage.name,
+        seed=asked.seed,
+        steps=asked.steps,
+        progress=progress,
+    )
+    _, shown = await keep_and_show(studio, [made.new])
+    output = EditImageOutput(
+        images=[item.info for item in shown],
+        source_image_id=source.image_id,
+        prompt=made.prompt,
+        model=made.model,
+        strength=None,
+        outside_max_change=made.change,
+        mask_id=made.mask_id,
+        seconds=round(made.seconds, 2),
+        warnings=list(made.warnings),
+    )
+    mask = f" {made.mask_id}" if made.mask_id else ""
+    text = (
+        f"Put {source.image_id} on another background ({background}; mask: {made.mask}{mask}; "
+        f"largest change of what stays: {made.change}). The source is kept. New picture:\n"
+        f"{picture_lines(shown)}{warning_lines(output.warnings)}"
+    )
+    return ToolResult(text=text, data=output, images=shown)
+
+
 def _wanted(
     studio: Studio, asked: EditImageArguments, source: ImageRecord
 ) -> tuple[str, SamplingParams, list[str]]:
@@ -214,9 +175,10 @@ def _wanted(
     params = SamplingParams(
         num_inference_steps=asked.steps, guidance_scale=asked.guidance, strength=asked.strength
     )
+    said = asked.prompt or ""
     if studio.engine.model != STARTER:
-        return asked.prompt, params, []
-    prompt = wanted_picture(asked.prompt, str(source.recipe.get("prompt", "")))
+        return said, params, []
+    prompt = wanted_picture(said, str(source.recipe.get("prompt", "")))
     if _margins(asked) is None or asked.mask_id is not None:
         return prompt, params, []
     # It has seen whole products only and would paint a second one beyond the edge.
@@ -233,7 +195,7 @@ def _words(asked: EditImageArguments, prompt: str, source: ImageRecord) -> Wordi
     extends = _margins(asked) is not None
     if not extends and (asked.mask_id is None or prompt != asked.prompt):
         return wording(prompt)  # the whole is painted, or a short change was joined with it
-    part = lower_first(wording(prompt if extends else asked.prompt).title)
+    part = lower_first(wording(prompt if extends else asked.prompt or "").title)
     done = "extended" if extends else "edited"
     return wording(f"{source.caption.rstrip('.')}, {done} to show {part}")
 

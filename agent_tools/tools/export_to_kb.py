@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from agent_tools.errors import AgentToolsError
 from agent_tools.results import ToolResult
-from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
+from agent_tools.threads import Report, on_thread
+from agent_tools.tools.base import Arguments, Progress, Tool
+from kb_export.search_text import MAX_USE, MAX_USES, with_uses
 
 if TYPE_CHECKING:
     from agent_tools.studio import Studio
@@ -32,6 +33,20 @@ class ExportToKbArguments(Arguments):
         default=None,
         description="Ids from earlier results. Leave out to export every finished picture.",
     )
+    uses: list[Annotated[str, Field(min_length=3, max_length=MAX_USE)]] = Field(
+        default=[],
+        max_length=MAX_USES,
+        description="What people need these pictures for and would call them, in their own words: "
+        "purpose, problem, other names, e.g. 'a pot for brewing tea', 'gift for a tea lover'. "
+        "Pictures are found far better with them. All image_ids of the call get the same, so "
+        "give only pictures of one thing together; leave out to keep what was said before.",
+    )
+
+    @model_validator(mode="after")
+    def _uses_are_of_something(self) -> Self:
+        if self.uses and self.image_ids is None:
+            raise ValueError("say with image_ids which pictures the uses are of")
+        return self
 
 
 class FailedPicture(BaseModel):
@@ -64,38 +79,28 @@ class ExportToKb(Tool):
         "Put pictures with their captions, alternative texts and facts into the configured "
         "knowledge base, so that search_kb and chatbots find them later. Pictures that are there "
         "unchanged are not sent again, so calling it twice is harmless. Without image_ids every "
-        "finished picture of the gallery is exported (uploads and masks are not). Example: "
-        '{"image_ids": ["img_0123456789abcdef01234567"]}.'
+        "finished picture of the gallery is exported (uploads and masks are not). Say in uses what "
+        "a picture is good for. Example: "
+        '{"image_ids": ["img_0123456789abcdef01234567"], "uses": ["something to brew tea in"]}.'
     )
     Arguments = ExportToKbArguments
     Output = ExportToKbOutput
     open_world = True
+    shows_pictures = False
     needs = "export"
 
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Export on a thread, passing progress on; cancellation stops after one picture."""
         asked: ExportToKbArguments = arguments
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[ProgressEvent | None] = asyncio.Queue()
         stopped = threading.Event()
 
-        def report(done: int, total: int, what: str) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, ProgressEvent(done, total, what))
+        def export(report: Report) -> ExportReport:
+            for image_id in asked.image_ids or () if asked.uses else ():
+                said = with_uses(studio.gallery.get(image_id).use_when, asked.uses)
+                studio.gallery.rewrite(image_id, use_when=said)
+            return studio.knowledge.export(asked.image_ids, None, report, stopped.is_set)
 
-        def export() -> ExportReport:
-            try:
-                return studio.knowledge.export(asked.image_ids, None, report, stopped.is_set)
-            finally:
-                loop.call_soon_threadsafe(events.put_nowait, None)
-
-        work = asyncio.create_task(asyncio.to_thread(export))
-        try:
-            while (event := await events.get()) is not None:
-                await progress(event)
-            outcome = await work
-        except asyncio.CancelledError:
-            stopped.set()
-            raise
+        outcome = await on_thread(export, progress, stopped)
         return _result(asked, outcome)
 
 

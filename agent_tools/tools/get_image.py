@@ -11,11 +11,13 @@ from pydantic import BaseModel, Field
 
 from agent_tools.results import ImageInfo, ToolImage, ToolResult, image_info
 from agent_tools.tools.base import Arguments, Progress, Tool
+from agent_tools.variant_batch import TOOL as VARIANTS_TOOL
 
 if TYPE_CHECKING:
     from agent_tools.studio import Studio
 
 LARGE_SIDE = 768
+_SHOWN_VARIANTS = 20
 
 
 class GetImageArguments(Arguments):
@@ -36,6 +38,12 @@ class GetImageOutput(BaseModel):
     tags: list[str]
     group: str | None = Field(description="Pictures of one call share it.")
     parent_id: str | None = Field(description="The picture it was made from.")
+    variants_of: str | None = Field(
+        default=None, description="The product's picture that it is a variant of."
+    )
+    variants: list[str] = Field(
+        default_factory=list, description="Pictures made from this one, newest first."
+    )
     metadata: dict[str, str | int | float | bool]
     recipe: dict[str, Any] = Field(description="Everything needed to make it again.")
     created_at: str = Field(description="ISO 8601, UTC.")
@@ -60,8 +68,13 @@ class GetImage(Tool):
         """Read the record and make the larger copy."""
         asked: GetImageArguments = arguments
         record = studio.gallery.get(asked.image_id)
-        thumbnail = await asyncio.to_thread(studio.gallery.thumbnail, record.image_id, LARGE_SIDE)
-        info = image_info(record, studio.settings.public_url)
+        thumbnail = studio.gallery.recent_thumbnail(record, LARGE_SIDE)
+        if thumbnail is None:
+            thumbnail = await asyncio.to_thread(
+                studio.gallery.thumbnail, record.image_id, LARGE_SIDE
+            )
+        made_from_it = studio.gallery.list(_SHOWN_VARIANTS, parent=record.image_id)
+        info = image_info(record, studio.links)
         output = GetImageOutput(
             image=info,
             title=record.title,
@@ -72,6 +85,8 @@ class GetImage(Tool):
             tags=list(record.tags),
             group=record.group,
             parent_id=record.parent_id,
+            variants_of=record.parent_id if record.tool == VARIANTS_TOOL else None,
+            variants=[one.image_id for one in made_from_it],
             metadata=record.metadata,
             recipe=record.recipe,
             created_at=datetime.fromtimestamp(record.created_at, UTC).isoformat(timespec="seconds"),
@@ -96,6 +111,7 @@ def _text(output: GetImageOutput) -> str:
         "description": output.long_description,
         "tags": ", ".join(output.tags),
         "made from": output.parent_id,
+        "made from it": ", ".join(output.variants),
         "group": output.group,
         "url": image.url,
         "created": output.created_at,

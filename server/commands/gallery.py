@@ -82,6 +82,7 @@ def show(
             "tags": list(record.tags),
             "group": record.group,
             "parent_id": record.parent_id,
+            "made_from_it": [one.image_id for one in studio.gallery.list(parent=image_id)],
             "metadata": record.metadata,
             "notes": list(record.notes),
             "recipe": record.recipe,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from server.commands.session import Model, flags_of, parse_address
+from server.quick_start import without_collector
 
 
 def serve(
@@ -27,11 +28,11 @@ def serve(
     """
     settings = flags_of(context).settings(model=model)
     if http is None:
-        from server.mcp import serve_stdio
-
+        with without_collector():
+            from server.mcp import serve_stdio
         serve_stdio(settings)
     else:
         host, port = parse_address(http)
-        from server.app import serve_http
-
+        with without_collector():
+            from server.app import serve_http
         serve_http(settings, host, port)

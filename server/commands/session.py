@@ -19,6 +19,8 @@ from agent_tools.settings import Settings, load_settings
 from server.console import Bars, Output
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from agent_tools.gallery import ImageRecord
     from agent_tools.results import ToolImage, ToolResult
     from agent_tools.studio import Studio
@@ -238,6 +240,21 @@ def take_in(
     data = read_file(Path(argument), int(studio.settings.max_upload_mb * 1e6))
     limit = int(studio.settings.max_upload_mb * 1e6)
     return studio.gallery.add_upload(data, kind=kind, title=title, max_bytes=limit).image_id
+
+
+def open_picture(studio: Studio, argument: str) -> Image.Image:
+    """Return the picture of an id or of a file, which stays outside the gallery.
+
+    Raises:
+        NotFound: if there is no such file or id.
+        AgentToolsError: if the file is no picture within the limits.
+    """
+    from agent_tools.pictures import decode_picture
+
+    if _IMAGE_ID.fullmatch(argument):
+        return studio.gallery.open_image(argument)
+    limit = int(studio.settings.max_upload_mb * 1e6)
+    return decode_picture(read_file(Path(argument), limit), max_bytes=limit)
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:

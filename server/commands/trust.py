@@ -43,8 +43,7 @@ def verify(
         if mark is None:
             output.say("Mark (XMP): none; nothing in the file says how it was made.")
         else:
-            made = mark["digital_source_type"].rsplit("/", 1)[-1] or "not said"
-            output.say(f"Mark (XMP): made as {made} with {mark['creator_tool'] or 'not said'}")
+            output.say(f"Mark (XMP): made as {mark['source_type'] or 'not said'}")
             output.say(f"  caption: {mark['caption']}\n  alt: {mark['alt']}")
             output.say(f"  recipe: {mark['recipe_sha256'] or 'none'}")
         if credentials is None:
@@ -58,7 +57,7 @@ def verify(
         if ours is None:
             output.say("Gallery: not known here")
         else:
-            output.say(f"Gallery: {ours['relation']} as {ours['image_id']}")
+            output.say(f"Gallery: {ours['match'].replace('_', ' ')} as {ours['image_id']}")
 
     run_in_studio(flags_of(context).settings(), output, work)
     if any(broken):

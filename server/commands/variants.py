@@ -1,8 +1,10 @@
-"""`agent-tools variants`: the same product in other colors."""
+"""`agent-tools variants`: the same product in other looks, one by one or as a price list."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,7 @@ from agent_tools.results import ToolResult
 from agent_tools.studio import Studio
 from server.commands.session import (
     AsJson,
+    GlobalFlags,
     Model,
     OutDir,
     Seed,
@@ -18,43 +21,104 @@ from server.commands.session import (
     call_tool,
     flags_of,
     is_picture_argument,
+    run_in_studio,
     take_in,
 )
-from server.console import Output
+from server.console import EXIT_FAILED, Bars, Output
 
 
 def variants(
     context: typer.Context,
     product: Annotated[
-        str, typer.Argument(help="The product in words, or its photo: a file or an image_id.")
-    ],
+        str | None,
+        typer.Argument(help="The product in words, or its photo: a file or an image_id."),
+    ] = None,
     color: Annotated[
-        list[str], typer.Option("--color", help="A name or #rrggbb; repeat for more colors.")
-    ],
+        list[str] | None,
+        typer.Option("--color", help="A name or #rrggbb; repeat for more colors."),
+    ] = None,
     mask: Annotated[
         str | None,
         typer.Option(help="White where the product is: a file or an image_id. For photos."),
     ] = None,
-    scene: Annotated[str | None, typer.Option(help="Where it stands. For words.")] = None,
-    material: Annotated[str | None, typer.Option(help="What it is made of. For words.")] = None,
+    point: Annotated[
+        tuple[int, int] | None, typer.Option(help="X Y in pixels on the product. For photos.")
+    ] = None,
+    box: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(help="LEFT TOP RIGHT BOTTOM in pixels around it. For photos."),
+    ] = None,
+    from_color: Annotated[
+        str | None, typer.Option(help="The color that it has now. For photos.")
+    ] = None,
+    all_prints: Annotated[
+        bool, typer.Option("--all-prints", help="Color prints and labels, too. For photos.")
+    ] = False,
+    anchor: Annotated[
+        str | None, typer.Option(help="perceived (mid-tone) or albedo (full light).")
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="exact or generate. For photos.")] = None,
+    scene: Annotated[str | None, typer.Option(help="Where it stands.")] = None,
+    material: Annotated[str | None, typer.Option(help="What it is made of.")] = None,
+    style: Annotated[str | None, typer.Option(help="How it is pictured.")] = None,
+    count: Annotated[
+        int | None, typer.Option(help="Pictures of each painted variant, 1 to 4.")
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="png, webp or jpeg.")] = None,
     seed: Seed = None,
     steps: Steps = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option("--csv", help="A price list: one row, one picture. Goes on after a kill."),
+    ] = None,
+    result: Annotated[
+        Path | None,
+        typer.Option(help="With --csv: where results go; NAME-result.csv beside it if left out."),
+    ] = None,
     model: Model = None,
     out: OutDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Paint a product in several colors, or recolor its photo exactly.
+    """Paint a product in several looks, or recolor its photo exactly.
 
-    From a photo every pixel outside the mask stays byte for byte, and the result says how close
-    each color came.
+    From a photo every pixel outside the product stays byte for byte, and the result says how close
+    each color came. A price list has the columns picture (a file or image_id) or product (words),
+    then color, material, scene, style, sku, mask, point, box, from_color and so on; any other
+    column, such as price, becomes a fact of the picture.
 
     Examples: agent-tools variants "ceramic mug" --color sage --color navy
-    agent-tools variants mug.jpg --mask mug-mask.png --color "#9caf88" --out variants
+    agent-tools variants mug.jpg --point 250 230 --color "#9caf88" --out variants
+    agent-tools variants --csv catalog.csv --out pictures
     """
+    output = Output(as_json=as_json)
+    one = (product, color, mask, point, box, from_color, anchor, mode, scene, material, style)
+    if catalog is not None:
+        if any(one) or all_prints or count or format or seed is not None or steps:
+            raise typer.BadParameter("--csv says everything in its columns; leave the others out.")
+        _whole_catalog(flags_of(context), output, catalog, result, model, out)
+        return
+    if result is not None:
+        raise typer.BadParameter("--result needs --csv.")
+    if product is None:
+        raise typer.BadParameter("Give PRODUCT in words or as a picture, or --csv.")
 
     def arguments(studio: Studio) -> dict[str, Any]:
-        shared: dict[str, Any] = {"colors": color, "scene": scene, "material": material}
-        shared |= {"seed": seed, "steps": steps}
+        shared: dict[str, Any] = {
+            "colors": color or None,
+            "point": point,
+            "box": box,
+            "from_color": from_color,
+            "keep_prints": False if all_prints else None,
+            "anchor": anchor,
+            "mode": mode,
+            "scene": scene,
+            "material": material,
+            "style": style,
+            "count": count,
+            "format": format,
+            "seed": seed,
+            "steps": steps,
+        }
         if is_picture_argument(product):
             mask_id = take_in(studio, mask, kind="mask") if mask else None
             return shared | {"image_id": take_in(studio, product), "mask_id": mask_id}
@@ -62,7 +126,6 @@ def variants(
             raise typer.BadParameter("--mask needs a photo as PRODUCT, not words.")
         return shared | {"product": product}
 
-    output = Output(as_json=as_json)
     call_tool(
         flags_of(context).settings(model=model),
         output,
@@ -72,6 +135,55 @@ def variants(
         out=out,
         shape=_with_measurements,
     )
+
+
+def _whole_catalog(
+    flags: GlobalFlags,
+    output: Output,
+    catalog: Path,
+    result: Path | None,
+    model: str | None,
+    out: Path | None,
+) -> None:
+    from server.catalog import read_catalog, run_catalog
+
+    rows = read_catalog(catalog)
+    target = result or catalog.with_name(f"{catalog.stem}-result.csv")
+    failures: list[int] = []
+
+    async def work(studio: Studio, bars: Bars) -> None:
+        started = time.monotonic()
+        bars.start(f"{len(rows)} rows")
+        found = await run_catalog(
+            studio,
+            rows,
+            catalog.parent,
+            target,
+            out,
+            lambda done, line: bars.show(done, len(rows), line),
+        )
+        bars.finish()
+        failures.extend(number for number, _ in found.failed)
+        output.emit(
+            {
+                "rows": len(rows),
+                "done": found.done,
+                "kept": found.kept,
+                "failed": [{"row": number, "error": error} for number, error in found.failed],
+                "result": str(target),
+                "seconds": round(time.monotonic() - started, 3),
+            }
+        )
+        output.say(
+            f"{found.done} made, {found.kept} kept from before, {len(found.failed)} failed: "
+            f"{target}"
+        )
+        for number, error in found.failed:
+            output.note(f"  Row {number}: {error}")
+
+    run_in_studio(flags.settings(model=model), output, work)
+    if failures:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _with_measurements(result: ToolResult, images: list[dict[str, Any]]) -> Mapping[str, Any]:
@@ -84,4 +196,4 @@ def _with_measurements(result: ToolResult, images: list[dict[str, Any]]) -> Mapp
     for image in images:
         if image["image_id"] in by_id:
             image["measurements"] = by_id[image["image_id"]]
-    return {"warnings": data.get("warnings", [])}
+    return {"masks": data.get("masks", []), "warnings": data.get("warnings", [])}

@@ -16,8 +16,9 @@ from agent_tools.color import (
     parse_color,
 )
 from agent_tools.errors import InvalidArguments
-from agent_tools.recolor import METHODS, color_difference, outside_max_change, recolor
-from benchmarks.rendered_truth import Rendered, mug, recolored_by_hsv, tee
+from agent_tools.recolor import METHODS, color_difference, recolor
+from agent_tools.recolor_checks import outside_max_change
+from benchmarks.rendered_truth import Rendered, mug, recolored_by_hsv, sneaker, tee
 
 TARGETS = ("#008080", "#DC143C", "#1F2A5A", "#D9A521", "#F2EEE6", "#36383D")
 MEAN_BAR, MIDTONE_BAR = 6.0, 2.0
@@ -60,6 +61,54 @@ def test_recolors_look_like_the_true_render_and_the_naive_way_does_not(render, o
     assert np.mean(exact) <= MEAN_BAR, exact
     assert max(midtone) <= MIDTONE_BAR, midtone
     assert np.mean(naive) > 2 * MEAN_BAR, "the bar would not notice a wrong method"
+
+
+@pytest.mark.parametrize(("own", "sole"), [("#B3201C", "#E8B23A"), ("#2E5FA8", "#C9C2B4")])
+def test_two_masks_and_two_colors_give_the_true_sneaker(own: str, sole: str) -> None:
+    source = sneaker(own, 320, sole=sole)
+    for upper, base in (("#008080", "#1F2A5A"), ("#D9A521", "#DC143C"), ("#36383D", "#F2EEE6")):
+        truth = sneaker(upper, 320, sole=base)
+        made, naive = source.image, source.image
+        for mask, color in ((source.body_mask, upper), (source.print_mask, base)):
+            one = recolor(made, mask, parse_color(color))
+            assert one.measurements.achieved_delta_e <= MIDTONE_BAR
+            made, naive = one.image, recolored_by_hsv(naive, mask, color)
+        assert differences(made, truth) <= MEAN_BAR
+        assert differences(naive, truth) > MEAN_BAR
+        assert outside_max_change(source.image, made, source.mask) == 0
+
+
+def test_the_albedo_anchor_meets_the_color_in_full_light_and_is_darker_elsewhere(renders) -> None:
+    source = renders["tee", "#2E5FA8"]
+    target = parse_color("#D9A521")
+    seen = recolor(source.image, source.mask, target)
+    dyed = recolor(source.image, source.mask, target, anchor="albedo")
+    assert seen.measurements.anchor == "perceived" and dyed.measurements.anchor == "albedo"
+    assert dyed.measurements.achieved_delta_e <= MIDTONE_BAR
+    assert color_difference(dyed.image, source.mask, target) > 1
+    inside = np.asarray(source.mask) == 255
+    assert lab(dyed.image)[inside][:, 0].mean() < lab(seen.image)[inside][:, 0].mean() - 1
+
+
+def test_either_anchor_stays_near_the_true_mug(renders) -> None:
+    source = renders["mug", "#B3201C"]
+    for target in TARGETS:
+        truth = renders["mug", target]
+        dyed = recolor(source.image, source.mask, parse_color(target), anchor="albedo")
+        assert differences(dyed.image, truth) < 3
+
+
+def test_a_print_is_colored_too_when_it_need_not_stay(renders) -> None:
+    source = renders["tee", "#2E5FA8"]
+    target = parse_color("crimson")
+    made = recolor(source.image, source.mask, target, keep_prints=False)
+    printed = lab(made.image)[np.asarray(source.print_mask) == 255]
+    wanted = lab(Image.new("RGB", (1, 1), target.rgb))[0, 0]
+    hue = np.degrees(np.arctan2(printed[:, 2], printed[:, 1]) - np.arctan2(wanted[2], wanted[1]))
+    assert np.abs(np.median(hue)) < 15
+    assert np.median(np.hypot(printed[:, 1], printed[:, 2])) > 30
+    assert made.measurements.outside_max_change == 0
+    assert made.measurements.achieved_delta_e <= MIDTONE_BAR
 
 
 def test_the_reported_color_is_what_another_measurement_finds(renders) -> None:
@@ -166,6 +215,12 @@ def test_a_wrong_mask_is_one_clear_error(mask: Image.Image, words: str) -> None:
     with pytest.raises(InvalidArguments, match=words) as caught:
         recolor(Image.new("RGB", (40, 30), "red"), mask, parse_color("teal"))
     assert caught.value.hint
+
+
+def test_a_product_of_several_colors_is_said() -> None:
+    source = sneaker("#2E5FA8", 320, sole="#B3201C")
+    several = recolor(source.image, source.mask, parse_color("sage")).measurements
+    assert any("several colors" in warning for warning in several.warnings)
 
 
 def test_extreme_colors_and_products_carry_warnings(renders) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from engine_helpers import paint
+from engine_helpers import events_of, paint
 
-from engine import ImageRequest, SamplingParams
+from engine import ImageRequest, SamplingParams, StepEvent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 REQUESTS = [
@@ -47,3 +47,17 @@ async def test_alone_the_starter_repeats_itself_bitwise(open_engine) -> None:
     assert busy[0].images[0].tobytes() == quiet.images[0].tobytes()
     other = await paint(engine, replace(wanted, seeds=(77,), request_id="other"))
     assert other.images[0].tobytes() != quiet.images[0].tobytes()
+
+
+async def test_previews_of_the_starter_show_what_is_coming(open_engine) -> None:
+    """Halfway the preview is nearer to the finished picture than to another one."""
+    engine = await open_engine("starter")
+    yellow, blue = [
+        await events_of(engine, ImageRequest(words, seeds=(5,), preview_every=1))
+        for words in ("a yellow sofa on a white background", "a blue teapot on a gray background")
+    ]
+    half = next(e for e in yellow if isinstance(e, StepEvent) and e.step * 2 >= e.total).preview
+    assert half is not None
+    finished = [events[-1].result.images[0].resize(half.size) for events in (yellow, blue)]
+    shown, ours, other = (np.asarray(image, dtype=float) for image in (half, *finished))
+    assert np.abs(shown - ours).mean() < np.abs(shown - other).mean() / 2

@@ -29,7 +29,7 @@ def base(tmp_path: Path) -> Iterator[Base]:
 def test_the_frozen_files_are_unchanged() -> None:
     sums = (FROZEN / "SHA256SUMS").read_text(encoding="utf-8").split()
     names, hashes = sums[1::2], sums[::2]
-    assert len(names) == 5
+    assert len(names) == 8
     for name, expected in zip(names, hashes, strict=True):
         assert hashlib.sha256((FROZEN / name).read_bytes()).hexdigest() == expected, name
 
@@ -38,6 +38,7 @@ def test_there_are_as_many_of_everything_as_is_claimed_and_all_references_hold()
     assert Counter(q.kind for q in SET.questions) == {"picture": 40, "text": 40, "none": 20}
     assert Counter(q.kind for q in SET.dev) == {"picture": 16, "none": 16}
     assert (len(SET.articles), len(SET.pictures)) == (60, 60)
+    assert SET.uses.keys() == {p["id"] for p in SET.pictures}
     for rows in (
         [a["id"] for a in SET.articles],
         [p["id"] for p in SET.pictures],
@@ -64,10 +65,10 @@ def test_ten_questions_give_every_figure_and_write_down_every_miss() -> None:
     assert {"hit_at_5", "mrr", "image_precision", "abstention", "shuffled_hit_at_5"} < found.keys()
     assert (found["duplicates"], found["orphans"], found["dead_links"]) == (0, 0, 0)
     assert found["links"] >= 120
-    assert found["arms"]["use_when"]["hit_at_5"]["questions"] == 4
-    assert found["arms"]["use_when"]["abstention"]["questions"] == 2
+    assert found["arms"]["uses"]["hit_at_5"]["questions"] == 4
+    assert found["arms"]["uses"]["abstention"]["questions"] == 2
     assert found["shuffled_hit_at_5"] < found["hit_at_5"]
-    first = found["arms"]["use_when"]["hit_at_1"]["value"]
+    first = found["arms"]["uses"]["hit_at_1"]["value"]
     missed = [miss for miss in found["misses"] if miss["kind"] == "picture"]
     assert len(missed) == round(4 * (1 - first))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from browser_site import CHROMIUM, CHROMIUM_ARGUMENTS
 from mcp import Client
 from PIL import Image, ImageDraw
 from playwright.async_api import Browser, FrameLocator, Page, Route, async_playwright
@@ -27,7 +26,6 @@ from server.mcp import build_server
 
 ROOT = Path(__file__).parents[2]
 BRIDGE = ROOT / ".app-bridge" / "host.js"
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 ASSETS = Path(agent_tools.__file__).parent / "assets"
 HOST, VIEW = "http://host.test/", "http://view.test/"
 HOST_PAGE = f"""<!doctype html><html><meta charset="utf-8"><style>
@@ -110,7 +108,7 @@ async def chromium() -> AsyncIterator[Browser]:
     """Start the system's Chromium."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else []
+            executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS
         )
         yield browser
         await browser.close()

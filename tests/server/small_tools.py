@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,15 +15,11 @@ from mcp.client.stdio import StdioServerParameters
 from PIL import Image
 from pydantic import BaseModel, Field
 
-from agent_tools.budget import Budget
-from agent_tools.call_counts import CallCounts
 from agent_tools.errors import Overloaded
 from agent_tools.gallery import Gallery, NewImage
 from agent_tools.knowledge import KnowledgeStatus
 from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png
-from agent_tools.policy import open_policy
-from agent_tools.repeats import Repeats
 from agent_tools.results import ImageInfo, ToolResult
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
@@ -160,6 +156,8 @@ class _NoEngine:
 
 
 class _NoKnowledge:
+    encoder = None
+
     def close(self) -> None:
         return
 
@@ -170,16 +168,14 @@ class _NoKnowledge:
 def small_studio(settings: Settings) -> Studio:
     """Return a studio over a real gallery whose tools are the ones above."""
     Hold.cancelled = asyncio.Event()
-    studio = Studio.__new__(Studio)
-    studio.settings = settings
-    studio.gallery = Gallery(settings.data, shared=settings.shared_gallery)
-    studio.personas = PersonaStore(studio.gallery)
-    studio.policy = open_policy(settings.policy)
-    studio.repeats = Repeats(studio.gallery)
-    studio.calls = CallCounts()
-    studio.budget = Budget(settings.budget_s_per_hour)
-    studio.engine = _NoEngine()  # type: ignore[assignment]
-    studio.knowledge = _NoKnowledge()  # type: ignore[assignment]
+    gallery = Gallery(settings.data, shared=settings.shared_gallery)
+    studio = Studio(
+        settings,
+        _NoEngine(),  # type: ignore[arg-type]
+        gallery,
+        PersonaStore(gallery),
+        _NoKnowledge(),  # type: ignore[arg-type]
+    )
     tools = (PaintSquare(), Hold(), CountAfterCancel(), Broken(), Full())
     studio.tools = {tool.name: tool for tool in tools}
     return studio
@@ -207,33 +203,45 @@ async def http_server(studio: Studio, **options: Any) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def connected(transport: str, mode: str, settings: Settings) -> AsyncIterator[Client]:
-    """Connect a real MCP client to the small studio over one transport in one era."""
+async def connected(
+    transport: str,
+    mode: str,
+    settings: Settings,
+    make: Callable[[Settings], Studio] = small_studio,
+    script: str = __file__,
+    **options: Any,
+) -> AsyncIterator[Client]:
+    """Connect a real MCP client to a studio over one transport in one era.
+
+    `script` serves over stdio what `make` makes; `options` are the client's.
+    """
     if transport == "stdio":
         command = StdioServerParameters(
             command=sys.executable,
-            args=[__file__, settings.model_dump_json(exclude={"token"})],
+            args=[script, settings.model_dump_json(exclude={"token"})],
             cwd=Path(__file__).parents[2],
             env={"PYTHONPATH": str(Path(__file__).parents[2])},
         )
-        async with Client(command, mode=mode) as client:
+        async with Client(command, mode=mode, **options) as client:
             yield client
         return
-    studio = small_studio(settings)
+    studio = make(settings)
     if transport == "memory":
-        async with Client(build_server(studio), mode=mode) as client:
+        async with Client(build_server(studio), mode=mode, **options) as client:
             yield client
         await studio.close()
     else:
-        async with http_server(studio) as url, Client(f"{url}/mcp", mode=mode) as client:
+        async with http_server(studio) as url, Client(f"{url}/mcp", mode=mode, **options) as client:
             yield client
 
 
-if __name__ == "__main__":
+async def serve_stdio(make: Callable[[Settings], Studio]) -> None:
+    """Serve over stdin and stdout what `make` makes of the settings on the command line."""
     from server.logs import configure_logging
 
-    async def main() -> None:
-        configure_logging("info")
-        await run_stdio(small_studio(Settings.model_validate_json(sys.argv[1])))
+    configure_logging("info")
+    await run_stdio(make(Settings.model_validate_json(sys.argv[1])))
 
-    asyncio.run(main())
+
+if __name__ == "__main__":
+    asyncio.run(serve_stdio(small_studio))

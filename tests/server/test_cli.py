@@ -26,6 +26,7 @@ COMMANDS = [
     ["edit"],
     ["diagram"],
     ["models"],
+    ["find"],
     ["doctor"],
     ["persona", "create"],
     ["persona", "draw"],

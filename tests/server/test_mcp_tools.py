@@ -203,7 +203,7 @@ async def test_links_can_be_web_addresses_if_the_server_knows_its_own(settings: 
     async with connected("memory", "auto", public) as client:
         result = await client.call_tool("paint_square", {"color": "red"})
         image_id = result.structured_content["image"]["image_id"]
-        assert result.content[2].uri == f"https://pictures.example/images/{image_id}"
+        assert result.content[2].uri.startswith(f"https://pictures.example/i/{image_id}/")
 
 
 async def test_without_structured_content_the_text_is_complete_and_no_schema_is_promised(

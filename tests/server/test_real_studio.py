@@ -8,8 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
+from real_server import environment, http_process
 from small_tools import ERAS
 
 from agent_tools.gallery import Gallery
@@ -30,28 +29,12 @@ from agent_tools.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[2]
 STDIO = (
     "from agent_tools.settings import load_settings; from server.mcp import serve_stdio; "
     "serve_stdio(load_settings())"
 )
-HTTP = (
-    "from agent_tools.settings import load_settings; from server.app import serve_http; "
-    "serve_http(load_settings(), '127.0.0.1', 0)"
-)
 TOKEN = "a-token-of-enough-characters"
 DIAGRAM = "flowchart LR\n  A[Order] --> B[Ship]"
-
-
-def environment(data: Path, model: Path, **more: str) -> dict[str, str]:
-    return {
-        "PYTHONPATH": str(ROOT),
-        "AGENT_TOOLS_DATA": str(data),
-        "AGENT_TOOLS_MODEL": str(model),
-        "AGENT_TOOLS_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        **more,
-    }
 
 
 def text_of(result: CallToolResult) -> str:
@@ -90,7 +73,7 @@ async def test_an_agent_paints_over_stdio_and_a_cancelled_painting_is_not_kept(
         async with Client(stdio_client(server, errlog=log), mode=era) as client:
             assert client.protocol_version == ERAS[era]
             names = [tool.name for tool in (await client.list_tools()).tools]
-            assert len(names) == 9
+            assert len(names) == 12
             await cancel_when_it_paints(client, {"prompt": "a red mug", "steps": 150, "count": 4})
             done: list[float] = []
 
@@ -127,7 +110,7 @@ async def test_a_model_that_is_not_there_stops_only_painting(era: str, tmp_path:
         env=environment(tmp_path / "data", tmp_path / "no-such-model"),
     )
     async with Client(server, mode=era) as client:
-        assert len((await client.list_tools()).tools) == 9
+        assert len((await client.list_tools()).tools) == 12
         drawn = await client.call_tool("draw_diagram", {"source": DIAGRAM})
         assert not drawn.is_error, text_of(drawn)
         refused = await client.call_tool("generate_image", {"prompt": "a mug"})
@@ -150,7 +133,7 @@ async def main():
     studio = Studio.open(load_settings())
     for mode in ("auto", "legacy"):
         async with Client(build_server(studio), mode=mode) as client:
-            assert len((await client.list_tools()).tools) == 9
+            assert len((await client.list_tools()).tools) == 12
     await studio.close()
 
 asyncio.run(main())
@@ -165,32 +148,6 @@ print(sorted(heavy & set(sys.modules)))
         text=True,
     )
     assert done.stdout.strip() == "[]", done.stderr
-
-
-@contextmanager
-def http_process(
-    data: Path, model: Path, **more: str
-) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Start the HTTP server, wait until its log says that the model is loaded, yield its URL."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HTTP],
-        env=os.environ | environment(data, model, **more),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    url = ""
-    try:
-        for line in process.stderr:
-            entry = json.loads(line)
-            url = entry.get("url", url)
-            if entry["message"] == "The model is loaded":
-                break
-        yield url, process
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from PIL import Image
 
 from agent_tools.content_credentials import read_credentials
 from agent_tools.errors import AgentToolsError, BadSettings
+from agent_tools.marks import read_mark
 from agent_tools.pictures import encode_png
 from agent_tools.provenance import marked_file, read_xmp
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
-from agent_tools.verification import read_mark, verify
+from agent_tools.verification import verify
 from server.cli import run
 
 pytest.importorskip("c2pa")
@@ -56,10 +58,10 @@ def test_an_unsigned_picture_of_ours_is_recognized_by_its_mark(tool: Run, tmp_pa
     file = draw(tool, tmp_path)
     code, said = tool("verify", str(file))
     assert code == 0
-    assert said["mark"]["digital_source_type"] == MADE
+    assert said["mark"]["source_type"] == "algorithmicMedia"
     assert said["mark"]["caption"] == "Flowchart: Cart, Pay."
     assert said["content_credentials"] is None
-    assert said["gallery"]["relation"] == "same file"
+    assert said["gallery"]["match"] == "same_file"
 
 
 @pytest.mark.parametrize("file_format", ["png", "webp", "jpeg"])
@@ -73,8 +75,8 @@ def test_a_copy_in_another_format_carries_the_mark_and_leads_back(
     (tmp_path / "copy").write_bytes(copy)
     (tmp_path / "bare").write_bytes(bare)
     code, said = tool("verify", "copy")
-    assert (code, said["gallery"]["relation"]) == (0, "same recipe")
-    assert said["mark"] == read_mark(data)
+    assert (code, said["gallery"]["match"]) == (0, "same_recipe")
+    assert said["mark"] == asdict(read_mark(data))
     code, said = tool("verify", "bare")
     assert (code, said["mark"], said["gallery"]) == (0, None, None)
 

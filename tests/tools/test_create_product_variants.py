@@ -115,7 +115,7 @@ async def test_a_pale_product_borrows_the_outline_of_its_dark_twin(studio: Studi
     measured = variants_of(result)[0].measurements
     assert measured is not None and measured.achieved_delta_e < 2
     assert 0.1 < measured.mask_area < 0.5
-    assert [record.kind for record in studio.gallery.list()] == ["product"]
+    assert [record.kind for record in studio.gallery.list()] == ["sheet", "product"]
 
 
 async def test_the_sheet_comes_first_and_shows_every_color(studio: Studio) -> None:
@@ -129,7 +129,10 @@ async def test_the_sheet_comes_first_and_shows_every_color(studio: Studio) -> No
     seen = {tuple(pixel) for pixel in opened(studio, sheet.image_id).reshape(-1, 3)}
     assert {parse_color(name).rgb for name in ("red", "blue", "green")} <= seen
     alone = await studio.call(TOOL, {**TEAPOT, "colors": ["red"]})
-    assert alone.data.sheet is None and len(alone.images) == 1
+    assert [studio.gallery.get(image.info.image_id).kind for image in alone.images] == [
+        "product",
+        "sheet",
+    ]
 
 
 async def test_the_text_is_complete_alone(studio: Studio) -> None:
@@ -191,6 +194,10 @@ async def test_a_variant_knows_its_photo_and_its_mark_says_how_it_was_made(
     record = studio.gallery.get(result.images[0].info.image_id)
     assert record.parent_id == photo["image_id"]
     assert record.metadata["color_hex"] == "#9CAF88"
+    looked = await studio.call("get_image", {"image_id": record.image_id})
+    assert looked.data.variants_of == photo["image_id"]
+    source = await studio.call("get_image", {"image_id": photo["image_id"]})
+    assert source.data.variants == [record.image_id] and record.image_id in source.text
     assert "gray-green" in record.use_when
     xmp = read_xmp(studio.gallery.read_bytes(record.image_id))
     assert "algorithmicallyEnhanced" in xmp and "trainedAlgorithmicMedia" not in xmp
@@ -213,8 +220,12 @@ async def test_a_busy_photo_without_a_mask_is_refused_with_what_to_send(
 ) -> None:
     with pytest.raises(Refused) as caught:
         await studio.call(TOOL, {"image_id": photo["image_id"], "colors": ["sage"]})
-    assert "mask_id" in caught.value.hint
-    assert len(studio.gallery.list()) == 2
+    assert "mask_id" in caught.value.hint and "point" in caught.value.hint
+    candidate = studio.gallery.get(caught.value.data["candidate_mask_id"])
+    assert candidate.kind == "mask" and candidate.image_id in caught.value.hint
+    source = studio.gallery.get(photo["image_id"])
+    assert (candidate.width, candidate.height) == (source.width, source.height)
+    assert [record.kind for record in studio.gallery.list()] == ["mask", "mask", "upload"]
 
 
 @pytest.mark.parametrize(
@@ -242,9 +253,35 @@ async def test_a_wrong_mask_is_refused_and_nothing_is_kept(
         ({"colors": ["red"]}, "either product"),
         ({"product": "mug", "image_id": "img_1", "colors": ["red"]}, "do not go together"),
         ({"image_id": "img_1", "seed": 3, "colors": ["red"]}, "seed cannot be used"),
-        ({"image_id": "img_1", "scene": "a beach", "colors": ["red"]}, "scene cannot"),
+        ({"image_id": "img_1", "count": 2, "colors": ["red"]}, "count cannot be used"),
+        ({"image_id": "img_1", "scene": "a beach", "mode": "exact"}, "cannot be made exactly"),
+        ({"image_id": "img_1", "colors": ["red"], "mask_id": "m", "point": [1, 2]}, "together"),
+        ({"image_id": "img_1", "colors": ["red"], "regions": [{}]}, "says nothing"),
+        ({"image_id": "img_1", "colors": ["red"], "regions": [{"point": [1, 2]}] * 2}, "2 regions"),
+        (
+            {
+                "image_id": "img_1",
+                "point": [1, 2],
+                "regions": [{"point": [1, 2]}],
+                "colors": ["red"],
+            },
+            "does not go together",
+        ),
+        ({"image_id": "img_1", "variants": [{"colors": ["red", "blue"]}]}, "2 colors for 1 region"),
+        ({"image_id": "img_1", "variants": [{"color": "red", "colors": ["blue"]}]}, "both color"),
+        ({"image_id": "img_1"}, "No variant"),
+        ({"product": "mug", "variants": [{"sku": "M-7"}]}, "nothing about its look"),
+        ({"product": "mug", "colors": ["red", "blue", "green"], "count": 4}, "12 pictures"),
+        ({"product": "mug", "point": [3, 4], "colors": ["red"]}, "needs image_id"),
+        ({"product": "mug", "anchor": "albedo", "colors": ["red"]}, "needs image_id"),
+        ({"product": "mug", "variants": [{"colors": ["red", "blue"]}]}, "Several colors"),
+        ({"product": "mug", "variants": [{"color": "red", "facts": {"color": "x"}}]}, "'color'"),
+        (
+            {"product": "mug", "variants": [{"color": "red", "facts": dict.fromkeys("abcd", 1)}]},
+            "6 facts",
+        ),
         ({"product": "mug", "mask_id": "img_1", "colors": ["red"]}, "needs image_id"),
-        ({"product": "mug", "colors": []}, "colors"),
+        ({"product": "mug", "colors": []}, "No variant"),
         ({"product": "mug", "colors": ["red"] * 9}, "colors"),
         ({"product": "  ", "colors": ["red"]}, "product"),
         ({"product": "mug", "colors": ["red"], "angle": "top"}, "angle"),

@@ -10,9 +10,9 @@ import pytest
 from painting_helpers import QUICK, gradient, pixels, records, square_mask, upload
 from PIL import Image
 
-from agent_tools.edit_pictures import outside_max_change
 from agent_tools.errors import AgentToolsError, InvalidArguments
 from agent_tools.provenance import read_xmp
+from agent_tools.recolor_checks import outside_max_change
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 
@@ -49,7 +49,7 @@ def test_the_proof_would_notice_one_changed_byte() -> None:
     tampered[0, 0, 0] ^= 9
 
     assert outside_max_change(before, Image.fromarray(tampered), square_mask()) == 9
-    assert outside_max_change(before, before, None) is None
+    assert outside_max_change(before, before, square_mask()) == 0
 
 
 async def test_gray_masks_are_read_as_black_and_white(studio: Studio) -> None:

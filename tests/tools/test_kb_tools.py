@@ -32,7 +32,7 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
     knowledge = Knowledge(gallery, settings)
     # What these tools use of a studio; painting is not part of it.
     parts = SimpleNamespace(gallery=gallery, settings=settings, knowledge=knowledge)
-    parts.show = lambda record: tool_image(record, gallery, settings.public_url)
+    parts.show = lambda record: tool_image(record, gallery)
     yield cast(Studio, parts)
     knowledge.close()
     gallery.close()

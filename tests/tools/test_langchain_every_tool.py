@@ -30,7 +30,8 @@ from server.connections import http_config
 from server.tokens import TokenStore
 from server.warm_up import WarmUp
 
-NAMES = [tool.name for tool in all_tools()]
+# What is about jobs is of use only behind a door that answers before a long call is done.
+NAMES = [tool.name for tool in all_tools() if not tool.about_jobs]
 Place = tuple[ImageToolkit, dict[str, BaseTool], dict[str, dict[str, Any]]]
 
 
@@ -45,7 +46,7 @@ def process(
     tmp_path_factory: pytest.TempPathFactory, tiny_stable_diffusion: Path, engine: LocalEngine
 ) -> Iterator[Place]:
     studio = a_studio(tmp_path_factory.mktemp("here"), tiny_stable_diffusion, engine)
-    calls = {name: calls[0] for name, calls in calls_of_every_tool(studio).items()}
+    calls = {name: calls[0] for name, calls in asyncio.run(calls_of_every_tool(studio)).items()}
     with ImageToolkit(studio) as toolkit:
         yield toolkit, {tool.name: tool for tool in toolkit.get_tools()}, calls
     studio.knowledge.close()
@@ -86,7 +87,7 @@ def server(
 @pytest.fixture(scope="module")
 def remote(server: tuple[str, str, Studio]) -> Iterator[Place]:
     url, token, studio = server
-    calls = {name: calls[0] for name, calls in calls_of_every_tool(studio).items()}
+    calls = {name: calls[0] for name, calls in asyncio.run(calls_of_every_tool(studio)).items()}
     with ImageToolkit(url=url, token=token) as toolkit:
         yield toolkit, {tool.name: tool for tool in toolkit.get_tools()}, calls
 
@@ -146,7 +147,8 @@ def test_both_ways_give_the_same_names_descriptions_and_annotations(
     process: Place, remote: Place
 ) -> None:
     here, there = process[1], remote[1]
-    assert list(here) == list(there) == NAMES
+    assert list(here) == NAMES
+    assert [name for name in there if name in NAMES] == NAMES
     for name in NAMES:
         assert here[name].description == there[name].description
         assert here[name].metadata == there[name].metadata

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from agent_tools.appearance import (
     EXPRESSIONS,
     fix_appearance,
+    painted_face,
     portrait_prompt,
     portrait_wording,
 )
@@ -68,14 +69,17 @@ def test_tags_are_the_telling_words() -> None:
 
 
 def test_every_expression_offered_is_one_the_starter_paints() -> None:
-    assert set(EXPRESSIONS) == set(AVATAR_ATTRIBUTES["expression"])
+    painted = {painted_face(expression, "starter") for expression in EXPRESSIONS}
+    assert painted == set(AVATAR_ATTRIBUTES["expression"])
 
 
 def test_starter_prompts_of_a_persona_differ_only_in_the_expression() -> None:
     look = fix_appearance("black curly hair, glasses", "per_mina_1", "starter")
     parsed = [parse(portrait_prompt(look.words, e, "starter")) for e in EXPRESSIONS]
 
-    assert [p.attributes["expression"] for p in parsed] == list(EXPRESSIONS)
+    assert [p.attributes["expression"] for p in parsed] == [
+        painted_face(expression, "starter") for expression in EXPRESSIONS
+    ]
     for one in parsed:
         assert one.unknown_words == ()
         assert one.attributes["hair_style"] == "curly"
@@ -91,7 +95,7 @@ def test_the_starter_paints_a_persona_from_exactly_the_words_that_were_fixed() -
     ):
         for headwear, beard in itertools.product(AVATAR_ATTRIBUTES["headwear"], ("no", "yes")):
             look = {"skin": skin, "hair_style": style, "headwear": headwear, "beard": beard}
-            caption = avatar_caption({**look, "expression": mood})
+            caption = avatar_caption({**look, "expression": painted_face(mood, "starter")})
             fixed = caption.partition(" person, ")[2]
 
             prompt = portrait_prompt(fixed, mood, "starter")

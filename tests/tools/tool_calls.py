@@ -9,13 +9,17 @@ from painting_helpers import QUICK, gradient, square_mask, upload
 from agent_tools.studio import Studio
 
 # Tools that make no picture and so have no recipe.
-WITHOUT_PICTURES = frozenset({"get_image", "search_kb", "export_to_kb"})
+WITHOUT_PICTURES = frozenset(
+    {"get_image", "search_kb", "export_to_kb", "find_images", "list_personas"}
+)
 
 
-def calls_of_every_tool(studio: Studio) -> dict[str, list[dict[str, Any]]]:
-    """Return the calls by tool, after taking the pictures that they need into the gallery."""
+async def calls_of_every_tool(studio: Studio) -> dict[str, list[dict[str, Any]]]:
+    """Return the calls by tool, after making what they need; without those about jobs."""
     source = upload(studio, gradient())
     mask = upload(studio, square_mask(), "mask")
+    await studio.call("create_persona_avatar", {"name": "Otto", "description": "gray beard"})
+    (persona,) = studio.personas.list()
     return {
         "generate_image": [
             {"prompt": "a mug", "negative_prompt": "tea", "count": 2, **QUICK},
@@ -36,6 +40,9 @@ def calls_of_every_tool(studio: Studio) -> dict[str, list[dict[str, Any]]]:
             {"source": "flowchart LR\n a[Cart] --> b[Pay]", "title": "Checkout"},
             {"graph": {"nodes": [{"id": "a", "label": "Cart"}], "edges": []}},
         ],
+        "create_avatar_pack": [{"persona_id": persona.persona_id}],
+        "list_personas": [{}],
+        "find_images": [{"query": "a mug"}],
         "get_image": [{"image_id": source}],
         "search_kb": [{"question": "Do you have a red teapot?"}],
         "export_to_kb": [{}],
