@@ -47,7 +47,35 @@ _begun: ContextVar[float | None] = ContextVar("agent_tools_call_begun", default=
 
 
 class Studio:
-    """Hold what the tools work with.
+    """Hold what the tools work with, and call them: the plain Python door.
+
+    >>> import asyncio
+    >>> from agent_tools import Settings, Studio
+    >>> async def draw() -> None:
+    ...     studio = Studio.open(Settings(data=folder))
+    ...     result = await studio.call("draw_diagram", {"source": "flowchart LR; a[Cart]-->b[Pay]"})
+    ...     picture = result.images[0]
+    ...     print(picture.info.caption)
+    ...     print(picture.path.suffix, studio.gallery.get(picture.info.image_id).kind)
+    ...     await studio.close()
+    >>> asyncio.run(draw())
+    Flowchart: Cart, Pay.
+    .png diagram
+
+    What goes wrong is an `AgentToolsError` with a stable code and the next step:
+
+    >>> from agent_tools.errors import AgentToolsError
+    >>> async def refuse() -> None:
+    ...     studio = Studio.open(Settings(data=folder))
+    ...     try:
+    ...         await studio.call("generate_image", {"prompt": "portrait of Taylor Swift"})
+    ...     except AgentToolsError as error:
+    ...         print(error.code, error.data)
+    ...         print(error.hint)
+    ...     await studio.close()
+    >>> asyncio.run(refuse())
+    refused {'rule': 'real-person'}
+    Describe a fictional person instead: age, hair, clothing, mood.
 
     Attributes:
         settings: the frozen settings.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from painting_helpers import QUICK, gradient, square_mask, upload
+from PIL import Image, ImageDraw
 
 from agent_tools.studio import Studio
 
@@ -18,7 +19,17 @@ async def calls_of_every_tool(studio: Studio) -> dict[str, list[dict[str, Any]]]
     """Return the calls by tool, after making what they need; without those about jobs."""
     source = upload(studio, gradient())
     mask = upload(studio, square_mask(), "mask")
-    await studio.call("create_persona_avatar", {"name": "Otto", "description": "gray beard"})
+    face = upload(studio, _face())
+    consent = "Otto Muster agreed in writing on 2026-11-03 to an avatar in our chat"
+    await studio.call(
+        "create_persona_avatar",
+        {
+            "name": "Otto",
+            "description": "gray beard, blue shirt",
+            "from_image_id": face,
+            "consent": consent,
+        },
+    )
     (persona,) = studio.personas.list()
     return {
         "generate_image": [
@@ -41,9 +52,18 @@ async def calls_of_every_tool(studio: Studio) -> dict[str, list[dict[str, Any]]]
             {"graph": {"nodes": [{"id": "a", "label": "Cart"}], "edges": []}},
         ],
         "create_avatar_pack": [{"persona_id": persona.persona_id}],
-        "list_personas": [{}],
+        "list_personas": [{"persona_id": persona.persona_id}],
         "find_images": [{"query": "a mug"}],
         "get_image": [{"image_id": source}],
         "search_kb": [{"question": "Do you have a red teapot?"}],
-        "export_to_kb": [{}],
+        "export_to_kb": [{"image_ids": [face]}],
     }
+
+
+def _face() -> Image.Image:
+    """Draw a head and shoulders on white, as a pack needs them."""
+    image = Image.new("RGB", (256, 256), "white")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((60, 170, 196, 330), fill=(40, 80, 150))
+    draw.ellipse((84, 50, 172, 176), fill=(180, 120, 90))
+    return image
