@@ -236,6 +236,18 @@ class StudioTool(BaseTool):
         self._source = source
         self._loop = loop
 
+    def _parse_input(
+        self, tool_input: str | dict[str, Any], tool_call_id: str | None
+    ) -> str | dict[str, Any]:
+        """Check the arguments, and pass on only what was said.
+
+        LangChain adds every default, and tools tell a default from what was asked for.
+        """
+        parsed = super()._parse_input(tool_input, tool_call_id)
+        if isinstance(parsed, dict) and isinstance(tool_input, dict):
+            return {name: value for name, value in parsed.items() if name in tool_input}
+        return parsed
+
     def _run(self, **arguments: Any) -> tuple[Content, dict[str, Any]]:
         """Call the tool and wait; progress is dispatched from the calling thread."""
         events: queue.SimpleQueue[ProgressEvent | None] = queue.SimpleQueue()

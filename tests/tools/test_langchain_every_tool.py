@@ -203,6 +203,15 @@ def test_pictures_travel_as_standard_blocks_and_everything_else_as_artifact(
         assert image["image_id"] in message.content[0]["text"]
 
 
+def test_a_default_that_nobody_gave_is_not_taken_for_a_wish(process: Place, remote: Place) -> None:
+    """A product in words has no prints to keep; LangChain would say that they were asked for."""
+    words = {"product": "teapot", "colors": ["red"], "seed": 1, "steps": 2}
+    call = {"type": "tool_call", "id": "1", "name": "create_product_variants", "args": words}
+    for _, tools, _ in (process, remote):
+        message = tools["create_product_variants"].invoke(call)
+        assert message.status == "success", message.text
+
+
 def test_progress_of_a_server_reaches_the_callbacks(remote: Place) -> None:
     from langchain_core.callbacks import BaseCallbackHandler
 
