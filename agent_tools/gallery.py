@@ -122,6 +122,7 @@ class Gallery:
 
     def __init__(self, data_dir: Path, *, shared: bool = False) -> None:
         self.data_dir = data_dir
+        self.seal: Callable[[NewImage], NewImage] | None = None  # signs what enters
         self._shared = shared
         self.files = data_dir / "images"
         self.thumbnails = data_dir / "thumbnails"
@@ -174,6 +175,8 @@ class Gallery:
             in_transaction: called with the open transaction and the records, so that what the
                 pictures owe to knowledge bases is committed with them.
         """
+        if self.seal is not None:
+            images = [self.seal(image) for image in images]
         records = [self._write_file(image) for image in images]
         with self.transaction() as connection:
             for record in records:

@@ -1,4 +1,4 @@
-"""The tools for LangChain: `ImageToolkit(settings).get_tools()`, in this process.
+"""The tools for LangChain: `ImageToolkit(settings).get_tools()`, in this process or a server's.
 
 The engine belongs to one event loop, and an application may use several (one for each
 `asyncio.run`) or none. So the toolkit runs every call on one background loop of its own; callers
@@ -10,21 +10,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import queue
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.tools import BaseTool, BaseToolkit, ToolException
-from pydantic import PrivateAttr, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 
-from agent_tools.errors import AgentToolsError
+from agent_tools.background_loop import BackgroundLoop
+from agent_tools.errors import AgentToolsError, InvalidArguments
 from agent_tools.inline import inline_pictures
 from agent_tools.results import ToolResult
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio, explain_arguments
-from agent_tools.tools.base import ProgressEvent, Tool
+from agent_tools.tools.base import Progress, ProgressEvent, Tool
 
 PROGRESS_EVENT = "image_progress"
 T = TypeVar("T")
@@ -32,40 +33,69 @@ Content = list[dict[str, Any]]
 
 
 class ImageToolkit(BaseToolkit):
-    """Every picture tool as a LangChain tool.
+    """Every picture tool as a LangChain tool: in this process, or a running server's.
 
     Use it as a context manager or call `close` to free the model:
 
         with ImageToolkit(load_settings()) as toolkit:
             agent = create_agent(model, toolkit.get_tools())
+
+        with ImageToolkit(url="https://pictures.example", token=token) as toolkit:
+            agent = create_agent(model, toolkit.get_tools())
     """
 
-    _studio: Studio = PrivateAttr()
-    _owns_studio: bool = PrivateAttr()
-    _loop: _BackgroundLoop = PrivateAttr()
+    _source: _Source = PrivateAttr()
+    _loop: BackgroundLoop = PrivateAttr()
 
-    def __init__(self, studio: Studio | Settings) -> None:
-        """Use a studio, or open one of its own with `studio` as its settings.
+    def __init__(
+        self,
+        studio: Studio | Settings | None = None,
+        *,
+        url: str | None = None,
+        token: str | None = None,
+    ) -> None:
+        """Use a studio, open one with `studio` as its settings, or use the server at `url`.
 
         A studio passed in must not be used from another event loop while the toolkit is open.
+
+        Args:
+            studio: of this process.
+            url: of a server (`agent-tools serve --http`), with or without /mcp.
+            token: what lets us into that server.
+
+        Raises:
+            InvalidArguments: unless exactly one of studio and url is given.
         """
         super().__init__()
-        self._owns_studio = isinstance(studio, Settings)
-        self._studio = Studio.open(studio) if isinstance(studio, Settings) else studio
-        self._loop = _BackgroundLoop()
+        if (studio is None) == (url is None) or (token is not None and url is None):
+            raise InvalidArguments(
+                "A toolkit needs either a studio (or settings) or the url of a server.",
+                hint='ImageToolkit(load_settings()) or ImageToolkit(url="https://...", token=...).',
+            )
+        if url is not None:
+            self._source = _ServerSource(url, token)
+        elif isinstance(studio, Settings):
+            self._source = _StudioSource(Studio.open(studio), owned=True)
+        elif studio is not None:
+            self._source = _StudioSource(studio, owned=False)
+        self._loop = BackgroundLoop()
 
     def get_tools(self) -> list[BaseTool]:
-        """Return one LangChain tool for each tool of the studio.
+        """Return one LangChain tool for each tool of the studio or the server.
 
-        Those about jobs are left out: a call here is answered when it is done, never before.
+        Of a studio those about jobs are left out: a call is answered when it is done, never
+        before. A server may answer before, so there they are.
+
+        Raises:
+            AgentToolsError: if the server cannot be reached.
         """
-        tools = [tool for tool in self._studio.tools.values() if not tool.about_jobs]
-        return [StudioTool(tool, self._studio, self._loop) for tool in tools]
+        described = self._loop.submit(self._source.describe()).result()
+        return [StudioTool(tool, self._source, self._loop) for tool in described]
 
     def close(self) -> None:
         """Cancel running calls and close a studio opened here. Idempotent."""
-        if self._owns_studio and self._loop.running:
-            self._loop.submit(self._studio.close()).result()
+        if self._loop.running:
+            self._loop.submit(self._source.close()).result()
         self._loop.stop()
 
     def __enter__(self) -> ImageToolkit:
@@ -75,41 +105,148 @@ class ImageToolkit(BaseToolkit):
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """A tool as LangChain needs to know it; `explain` puts pydantic's report into words."""
+
+    name: str
+    description: str
+    arguments: type[BaseModel] | dict[str, Any]
+    metadata: dict[str, Any]
+    explain: Callable[[Any], str] = str
+
+
+class _Source(Protocol):
+    """Where the tools are."""
+
+    async def describe(self) -> list[_Described]: ...
+
+    async def call(
+        self, name: str, arguments: dict[str, Any], tell: Progress, /
+    ) -> tuple[Content, dict[str, Any]]: ...
+
+    async def close(self) -> None: ...
+
+
+class _StudioSource:
+    """The tools of a studio in this process."""
+
+    def __init__(self, studio: Studio, *, owned: bool) -> None:
+        self._studio = studio
+        self._owned = owned
+
+    async def describe(self) -> list[_Described]:
+        tools = self._studio.tools.values()
+        return [_describe(tool) for tool in tools if not tool.about_jobs]
+
+    async def call(
+        self, name: str, arguments: dict[str, Any], progress: Progress
+    ) -> tuple[Content, dict[str, Any]]:
+        result = await self._studio.call(name, arguments, progress)
+        return _content(result, self._studio.settings), _artifact(result)
+
+    async def close(self) -> None:
+        if self._owned:
+            await self._studio.close()
+
+
+class _ServerSource:
+    """The tools of a server."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        from agent_tools.langchain_server import ToolsOfServer
+
+        self._tools = ToolsOfServer(url, token)
+        self.call = self._tools.call
+
+    async def describe(self) -> list[_Described]:
+        return [
+            _Described(
+                tool.name,
+                tool.description or "",
+                tool.input_schema,
+                _metadata(
+                    tool.title or tool.name,
+                    *(
+                        getattr(tool.annotations, f"{name}_hint", None)
+                        for name in ("read_only", "destructive", "idempotent", "open_world")
+                    ),
+                ),
+            )
+            for tool in await self._tools.tools()
+        ]
+
+    async def close(self) -> None:
+        return
+
+
+def _describe(tool: Tool) -> _Described:
+    def explain(error: Any) -> str:
+        return str(explain_arguments(tool, error) if isinstance(error, ValidationError) else error)
+
+    return _Described(
+        tool.name,
+        tool.description,
+        tool.Arguments,
+        _metadata(tool.title, tool.read_only, tool.destructive, tool.idempotent, tool.open_world),
+        explain,
+    )
+
+
+def _metadata(
+    title: str,
+    read_only: bool | None,
+    destructive: bool | None,
+    idempotent: bool | None,
+    open_world: bool | None,
+) -> dict[str, Any]:
+    """Return MCP's tool annotations under their Python names."""
+    return {
+        "title": title,
+        "read_only": read_only,
+        "destructive": destructive,
+        "idempotent": idempotent,
+        "open_world": open_world,
+    }
+
+
 class StudioTool(BaseTool):
-    """One tool of a studio.
+    """One tool of a studio or a server.
 
     The content holds what the model needs: text and thumbnails as standard content blocks. The
-    artifact holds the whole structured result and the files' paths for the application. Errors
-    come back as a tool message with status "error" that says what to do next. Progress is
-    dispatched as the custom event "image_progress" with `done`, `total` and `message`.
+    artifact holds the whole structured result as `data` and, in this process, the pictures' paths
+    as `files`. Errors come back as a tool message with status "error" that says what to do next.
+    Progress is dispatched as the custom event "image_progress" with `done`, `total` and `message`.
     """
 
     response_format: Literal["content_and_artifact"] = "content_and_artifact"
-    _tool: Tool = PrivateAttr()
-    _studio: Studio = PrivateAttr()
-    _loop: _BackgroundLoop = PrivateAttr()
+    _source: _Source = PrivateAttr()
+    _loop: BackgroundLoop = PrivateAttr()
 
-    def __init__(self, tool: Tool, studio: Studio, loop: _BackgroundLoop) -> None:
+    def __init__(self, tool: _Described, source: _Source, loop: BackgroundLoop) -> None:
         """Wrap `tool`; its calls run on `loop`."""
-
-        def explain(error: Any) -> str:
-            return (
-                str(explain_arguments(tool, error))
-                if isinstance(error, ValidationError)
-                else str(error)
-            )
-
         super().__init__(
             name=tool.name,
             description=tool.description,
-            args_schema=tool.Arguments,
+            args_schema=tool.arguments,
             handle_tool_error=True,
-            handle_validation_error=explain,
-            metadata={"read_only": tool.read_only, "destructive": tool.destructive},
+            handle_validation_error=tool.explain,
+            metadata=tool.metadata,
         )
-        self._tool = tool
-        self._studio = studio
+        self._source = source
         self._loop = loop
+
+    def _parse_input(
+        self, tool_input: str | dict[str, Any], tool_call_id: str | None
+    ) -> str | dict[str, Any]:
+        """Check the arguments, and pass on only what was said.
+
+        LangChain adds every default, and tools tell a default from what was asked for.
+        """
+        parsed = super()._parse_input(tool_input, tool_call_id)
+        if isinstance(parsed, dict) and isinstance(tool_input, dict):
+            return {name: value for name, value in parsed.items() if name in tool_input}
+        return parsed
 
     def _run(self, **arguments: Any) -> tuple[Content, dict[str, Any]]:
         """Call the tool and wait; progress is dispatched from the calling thread."""
@@ -147,10 +284,9 @@ class StudioTool(BaseTool):
             report(event)
 
         try:
-            result = await self._studio.call(self._tool.name, arguments, progress)
+            return await self._source.call(self.name, arguments, progress)
         except AgentToolsError as error:
             raise ToolException(str(error)) from error
-        return _content(result, self._studio.settings), _artifact(result)
 
 
 def _outcome(future: Future[T]) -> T:
@@ -159,55 +295,6 @@ def _outcome(future: Future[T]) -> T:
         return future.result()
     except CancelledError:
         raise ToolException("The toolkit was closed during the call.") from None
-
-
-class _BackgroundLoop:
-    """An event loop on a daemon thread, started with the first call."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-        self._stopped = False
-
-    @property
-    def running(self) -> bool:
-        """Whether it can still take work."""
-        return not self._stopped
-
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run `work` on the loop; cancelling the future cancels it there."""
-        with self._lock:
-            if self._stopped:
-                work.close()
-                raise ToolException("The toolkit is closed. Make a new ImageToolkit.")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="image-toolkit", daemon=True
-                )
-                self._thread.start()
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def stop(self) -> None:
-        """Cancel what runs and end the thread. Idempotent."""
-        with self._lock:
-            self._stopped = True
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _content(result: ToolResult, settings: Settings) -> Content:

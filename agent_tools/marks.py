@@ -16,7 +16,6 @@ from xml.etree import ElementTree
 from agent_tools.errors import NotFound
 from agent_tools.pictures import BadPicture
 from agent_tools.provenance import PNG_XMP_KEY, recipe_sha256
-from agent_tools.replay import MEASURED
 from kb_export.captions import clean
 
 if TYPE_CHECKING:
@@ -67,19 +66,22 @@ class Origin:
 
 
 def read_origin(gallery: Gallery, data: bytes) -> Origin:
-    """Find the gallery's picture that a file is, or was made like.
+    """Find the gallery's picture that a PNG is, or was made like.
 
     Raises:
         BadPicture: if the bytes are no PNG.
     """
-    mark = read_mark(data)
+    return origin_of(gallery, data, read_mark(data))
+
+
+def origin_of(gallery: Gallery, data: bytes, mark: Mark | None) -> Origin:
+    """Find the gallery's picture that a file with this mark is, or was made like."""
     found = gallery.find(data)
     if found is not None:
         return Origin("same_file", found, mark)
     if mark is not None and mark.recipe_sha256:
         for record in _candidates(gallery, mark):
-            known = {k: v for k, v in record.recipe.items() if k not in MEASURED}
-            if recipe_sha256(known) == mark.recipe_sha256:
+            if recipe_sha256(record.recipe) == mark.recipe_sha256:
                 return Origin("same_recipe", record, mark)
     return Origin("none", None, mark)
 
@@ -95,7 +97,13 @@ def read_mark(data: bytes) -> Mark | None:
             "This is no PNG file.", hint="Pictures made here are PNG files; send the file itself."
         )
     packet = next(_packets(data), None)
-    if packet is None or b"<!" in packet:  # a document type could define entities
+    return None if packet is None else read_packet(packet)
+
+
+def read_packet(packet: bytes) -> Mark | None:
+    """Return what an XMP packet from anywhere says, or None if it cannot be read."""
+    # A document type could define entities.
+    if not packet or len(packet) > _MAX_PACKET or b"<!" in packet:
         return None
     try:
         root = ElementTree.fromstring(packet.decode("utf-8"))

@@ -14,8 +14,15 @@ from pydantic import Field, StringConstraints
 from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
+from agent_tools.policy import check_prompt
 from agent_tools.previews import preview_every
-from agent_tools.provenance import marked_file, recipe_sha256, xmp_packet
+from agent_tools.provenance import RECIPE_VERSION as RECIPE_VERSION
+from agent_tools.provenance import (
+    complete_recipe,
+    marked_file,
+    recipe_sha256,
+    xmp_packet,
+)
 from agent_tools.tools.base import Progress, ProgressEvent
 from engine.request import Queued, StepEvent
 
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
     from agent_tools.wording import Wording
     from engine.request import ImageEvent, ImageRequest, ImageResult
 
-RECIPE_VERSION = 1
 CREATOR_TOOL = "agent-tools"
 _WATCHED_EVERY = 2  # steps; a preview costs little, and none is made unless somebody looks
 MAX_SEED = 2**32 - 1
@@ -65,9 +71,11 @@ async def paint(
         share: the part of the whole call, within [0, 1], that this request fills.
 
     Raises:
+        Refused: if the policy forbids the prompt.
         Overloaded: if the caller's budget is spent.
         EngineError: from the engine, unchanged; `Studio.call` turns it into ours.
     """
+    check_prompt(request.prompt)
     watched = _WATCHED_EVERY if studio.activity.watched else 0
     request = replace(request, preview_every=preview_every() or watched)
     low, high = share
@@ -238,6 +246,7 @@ def marked_image(
         file_format: how it is encoded.
         words, kind, source_type, inputs, seed, group, metadata, notes: as in `new_image`.
     """
+    recipe = complete_recipe(recipe, image)
     packet = xmp_packet(
         caption=words.caption,
         alt=words.alt,

@@ -13,8 +13,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from xml.sax.saxutils import escape, quoteattr
 
-from PIL import Image
+import numpy
+import PIL
+from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
+
+import agent_tools
 
 # https://cv.iptc.org/newscodes/digitalsourcetype/
 _SOURCE_TYPES = {
@@ -25,13 +29,48 @@ _SOURCE_TYPES = {
 }
 SourceType = Literal["generated", "edited", "algorithmic", "drawn"]
 FileFormat = Literal["png", "webp", "jpeg"]
+NAMESPACES = {
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
+    "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+    "at": "https://agent-tools.example/ns/1.0/",
+}
+# What a run measures about itself; it differs every time and explains nothing.
+MEASURED = frozenset({"timings_s", "created_at", "shared_forwards"})
+RECIPE_VERSION = 1
 PNG_XMP_KEY = "XML:com.adobe.xmp"
 
 
 def recipe_sha256(recipe: Mapping[str, Any]) -> str:
-    """Return the hash that names a recipe: of its JSON with sorted keys."""
-    text = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Return the hash that names a recipe: of its JSON with sorted keys.
+
+    What a run measures about itself is left out, so the hash of a stored recipe is the one that
+    its picture's file carries.
+    """
+    said = {name: value for name, value in recipe.items() if name not in MEASURED}
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def complete_recipe(recipe: Mapping[str, Any], image: Image.Image) -> dict[str, Any]:
+    """Return a recipe with what the bytes of every file depend on: size, encoders, our version."""
+    deflate = features.version("zlib_ng") or features.version("zlib") or "unknown"
+    versions = {
+        "agent-tools": agent_tools.__version__,
+        "numpy": numpy.__version__,
+        "pillow": PIL.__version__,
+        "zlib": deflate,
+    }
+    return {
+        "version": RECIPE_VERSION,
+        "inputs": [],
+        **recipe,
+        "width": image.width,
+        "height": image.height,
+        "libraries": {**recipe.get("libraries", {}), **versions},
+    }
 
 
 def xmp_packet(
@@ -45,13 +84,9 @@ def xmp_packet(
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f"<rdf:RDF{_declared('rdf')}>"
         '<rdf:Description rdf:about=""'
-        ' xmlns:dc="http://purl.org/dc/elements/1.1/"'
-        ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-        ' xmlns:Iptc4xmpCore="http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/"'
-        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        ' xmlns:at="https://agent-tools.example/ns/1.0/"'
+        f"{_declared('dc', 'xmp', 'Iptc4xmpCore', 'Iptc4xmpExt', 'at')}"
         f" xmp:CreatorTool={quoteattr(creator_tool)}"
         f" Iptc4xmpExt:DigitalSourceType={quoteattr(_SOURCE_TYPES[source_type])}"
         f" at:recipeSha256={quoteattr(recipe_hash)}>"
@@ -62,6 +97,18 @@ def xmp_packet(
         "</rdf:Alt></Iptc4xmpCore:AltTextAccessibility>"
         "</rdf:Description></rdf:RDF></x:xmpmeta>"
         '<?xpacket end="w"?>'
+    )
+
+
+def _declared(*prefixes: str) -> str:
+    return "".join(f' xmlns:{prefix}="{NAMESPACES[prefix]}"' for prefix in prefixes)
+
+
+def source_type_of(data: bytes) -> str:
+    """Return the digital source type that a marked file names; "made by a model" if it is bare."""
+    packet = read_xmp(data)
+    return next(
+        (uri for uri in _SOURCE_TYPES.values() if uri in packet), _SOURCE_TYPES["generated"]
     )
 
 

@@ -1,7 +1,7 @@
 """Calls that were made before: the same recipe later gives the stored pictures, at once.
 
-A call counts as the same if tool, arguments, seed, model, weights and exactness are equal. Without
-a seed every call is new.
+A call counts as the same if tool, arguments, seed, model, weights, exactness and the policy are
+equal. Without a seed every call is new.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Repeats:
             "model": studio.engine.model,
             "revision": studio.engine.revision,
             "exact": studio.settings.exact_replay,
+            "policy": studio.policy.fingerprint,
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from agent_tools.errors import NotFound
+from agent_tools.callers import current_caller
+from agent_tools.errors import InvalidArguments, NotFound
+from agent_tools.provenance import MEASURED
 from agent_tools.remix import recipe_call
 from agent_tools.tools.base import Progress, no_progress
 
 if TYPE_CHECKING:
     from agent_tools.gallery import Gallery, ImageRecord
     from agent_tools.studio import Studio
-
-# What a run measures about itself; it differs every time and explains nothing.
-MEASURED = frozenset({"timings_s", "created_at", "shared_forwards"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,17 @@ async def replay(studio: Studio, image_id: str, progress: Progress = no_progress
         InvalidArguments: if the picture came from outside and so has no recipe to run.
     """
     original = studio.gallery.get(image_id)
+    if original.caller != current_caller() and not studio.gallery.sees_all():
+        raise InvalidArguments(
+            f"The picture {image_id} is somebody else's; its recipe is theirs.",
+            hint="Replay works for your own pictures.",
+        )
     tool, arguments = recipe_call(original)
+    if tool not in studio.tools:
+        raise NotFound(
+            f"This server has no tool '{tool}', which made {image_id}.",
+            hint=f"Tools: {', '.join(sorted(studio.tools))}.",
+        )
     if "fresh" in studio.tools[tool].Arguments.model_fields:
         arguments = {**arguments, "fresh": True}
     result = await studio.call(tool, arguments, progress)

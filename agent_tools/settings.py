@@ -101,6 +101,17 @@ class Settings(BaseModel):
         "forwards, which is faster under load, and replay may differ by 1 of 255. A remote "
         "engine does as it likes.",
     )
+    policy: Path | None = Field(
+        default=None,
+        description="TOML file with rules of what is never painted, beside the ones there are "
+        "(docs/policy.md).",
+    )
+    c2pa_certificate: Path | None = Field(
+        default=None,
+        description="Certificate chain (PEM) that signs every new picture (extra [c2pa]); make one "
+        "with: agent-tools certificate create.",
+    )
+    c2pa_key: Path | None = Field(default=None, description="Its private key (PEM, P-256).")
     accept_license: tuple[str, ...] = Field(
         default=(), description="Models whose non-commercial license you have accepted."
     )

@@ -10,6 +10,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -18,13 +20,21 @@ from agent_tools.activity import Activity
 from agent_tools.budget import Budget
 from agent_tools.call_counts import CallCounts
 from agent_tools.callers import require_scope
-from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.errors import (
+    AgentToolsError,
+    BadSettings,
+    InvalidArguments,
+    NotFound,
+    as_agent_tools_error,
+)
 from agent_tools.links import ImageLinks
+from agent_tools.policy import check_arguments, enforcing, open_policy
 from agent_tools.repeats import Repeats
 from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
 
 if TYPE_CHECKING:
+    from agent_tools.content_credentials import Seal
     from agent_tools.gallery import Gallery, ImageRecord, NewImage
     from agent_tools.knowledge import Knowledge
     from agent_tools.personas import PersonaStore
@@ -33,10 +43,39 @@ if TYPE_CHECKING:
     from engine.engine import Engine, LocalEngine
 
 _SHOWN_PROBLEMS = 10
+_begun: ContextVar[float | None] = ContextVar("agent_tools_call_begun", default=None)
 
 
 class Studio:
-    """Hold what the tools work with.
+    """Hold what the tools work with, and call them: the plain Python door.
+
+    >>> import asyncio
+    >>> from agent_tools import Settings, Studio
+    >>> async def draw() -> None:
+    ...     studio = Studio.open(Settings(data=folder))
+    ...     result = await studio.call("draw_diagram", {"source": "flowchart LR; a[Cart]-->b[Pay]"})
+    ...     picture = result.images[0]
+    ...     print(picture.info.caption)
+    ...     print(picture.path.suffix, studio.gallery.get(picture.info.image_id).kind)
+    ...     await studio.close()
+    >>> asyncio.run(draw())
+    Flowchart: Cart, Pay.
+    .png diagram
+
+    What goes wrong is an `AgentToolsError` with a stable code and the next step:
+
+    >>> from agent_tools.errors import AgentToolsError
+    >>> async def refuse() -> None:
+    ...     studio = Studio.open(Settings(data=folder))
+    ...     try:
+    ...         await studio.call("generate_image", {"prompt": "portrait of Taylor Swift"})
+    ...     except AgentToolsError as error:
+    ...         print(error.code, error.data)
+    ...         print(error.hint)
+    ...     await studio.close()
+    >>> asyncio.run(refuse())
+    refused {'rule': 'real-person'}
+    Describe a fictional person instead: age, hair, clothing, mood.
 
     Attributes:
         settings: the frozen settings.
@@ -44,6 +83,7 @@ class Studio:
         gallery: keeps pictures with their recipes.
         personas: keeps personas by id.
         knowledge: exports to knowledge bases and searches the local index.
+        policy: the rules of what is never painted.
         jobs: calls that go on after they were answered.
         idempotency: what calls with a key of the caller's gave.
         activity: the calls that run now.
@@ -73,6 +113,7 @@ class Studio:
         self.gallery = gallery
         self.personas = personas
         self.knowledge = knowledge
+        self.policy = open_policy(settings.policy)
         self.finder = Finder(gallery, knowledge.encoder)
         self.repeats = Repeats(gallery)
         self._mark = ProcessMark(gallery.data_dir / "processes")
@@ -93,6 +134,8 @@ class Studio:
         from agent_tools.personas import PersonaStore
 
         gallery = Gallery(settings.data, shared=settings.shared_gallery)
+        if settings.c2pa_certificate is not None or settings.c2pa_key is not None:
+            gallery.seal = _open_seal(gallery, settings)
         engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
 
@@ -130,9 +173,11 @@ class Studio:
                 budget, a refusal; cancellation passes through as asyncio.CancelledError.
         """
         started = time.monotonic()
+        token = _begun.set(started)
         outcome = "ok"
         try:
-            return await self._call(name, arguments, progress)
+            with enforcing(self.policy, name):
+                return await self._call(name, arguments, progress)
         except AgentToolsError as error:
             outcome = error.code
             raise
@@ -143,6 +188,7 @@ class Studio:
             outcome = "internal"
             raise
         finally:
+            _begun.reset(token)
             known = name if name in self.tools else "(unknown)"
             self.calls.add(known, outcome, time.monotonic() - started)
 
@@ -160,6 +206,8 @@ class Studio:
             checked = tool.Arguments.model_validate(dict(arguments))
         except ValidationError as error:
             raise explain_arguments(tool, error) from None
+        if tool.scope == "generate":
+            check_arguments(checked)
         try:
             key = None
             if self.repeats.may_know(checked):  # no thread for calls that read
@@ -186,6 +234,9 @@ class Studio:
 
     def keep(self, images: list[NewImage]) -> list[ImageRecord]:
         """Store pictures; with `auto_export` what they owe the knowledge base commits with them."""
+        begun = _begun.get()
+        if begun is not None:
+            images = [_timed(image, time.monotonic() - begun) for image in images]
         in_transaction = self.knowledge.enqueue if self.settings.auto_export else None
         return self.gallery.add(images, in_transaction)
 
@@ -200,6 +251,18 @@ class Studio:
         self._mark.close()
         self.knowledge.close()
         self.gallery.close()
+
+
+def _open_seal(gallery: Gallery, settings: Settings) -> Seal:
+    from agent_tools.content_credentials import Seal
+
+    if settings.c2pa_certificate is None or settings.c2pa_key is None:
+        raise BadSettings(
+            "c2pa_certificate and c2pa_key go together.",
+            hint="Make a pair with: agent-tools certificate create FOLDER.",
+            data={"setting": "c2pa_key"},
+        )
+    return Seal(gallery, settings.c2pa_certificate, settings.c2pa_key)
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -250,6 +313,13 @@ def _local_engine(settings: Settings, model: str, turn: threading.Lock | None) -
         ),
         turn=turn,
     )
+
+
+def _timed(image: NewImage, seconds: float) -> NewImage:
+    """Say in the recipe of a picture that no engine timed how long the call took until it."""
+    if "timings_s" in image.recipe:
+        return image
+    return replace(image, recipe={**image.recipe, "timings_s": {"total": round(seconds, 3)}})
 
 
 def explain_arguments(tool: Tool, error: ValidationError) -> InvalidArguments:

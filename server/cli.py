@@ -12,7 +12,7 @@ import typer
 
 from agent_tools import __version__
 from agent_tools.errors import AgentToolsError
-from server.commands import gallery, kb, models, persona, token
+from server.commands import gallery, kb, models, persona, token, trust
 from server.commands.demo import demo
 from server.commands.diagram import diagram
 from server.commands.doctor import doctor
@@ -48,6 +48,9 @@ app.add_typer(persona.app, name="persona")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(kb.app, name="kb")
 app.add_typer(models.app, name="models")
+app.command("replay")(gallery.replay_)
+app.command()(trust.verify)
+app.add_typer(trust.certificate, name="certificate")
 app.add_typer(token.app, name="token")
 
 

@@ -20,6 +20,7 @@ from agent_tools.persona_design import Designed, design, locked, other_model
 from agent_tools.persona_pictures import Change
 from agent_tools.persona_sitting import paint_candidates, paint_derived
 from agent_tools.personas import Persona
+from agent_tools.policy import note_consent
 from agent_tools.portrait import palette
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
@@ -143,6 +144,8 @@ class CreatePersonaAvatar(Tool):
         asked: CreatePersonaAvatarArguments = arguments
         designed = _find_or_design(studio, asked)
         persona, created = designed.persona, designed.created
+        if persona.consent:
+            note_consent()
         change = _change(asked)
         seconds, start = 0.0, 0.0
         candidates = asked.name is not None and designed.source is None and change.nothing

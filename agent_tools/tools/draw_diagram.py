@@ -12,7 +12,7 @@ from agent_tools.diagrams.graph import Graph, mermaid_ids, to_mermaid
 from agent_tools.diagrams.source import KINDS, MAX_CHARACTERS
 from agent_tools.gallery import NewImage
 from agent_tools.painting import MAX_SEED
-from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
+from agent_tools.provenance import complete_recipe, marked_png, recipe_sha256, xmp_packet
 from agent_tools.results import ImageInfo, ToolResult
 from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
 from agent_tools.wording import lower_first, sentence
@@ -221,6 +221,7 @@ def _new_image(
     recipe: dict[str, Any] = {
         "tool": DrawDiagram.name,
         "arguments": asked.model_dump(mode="json", exclude_defaults=True, exclude={"svg"}),
+        "model": MODEL,
         "renderer": drawing.renderer,
         "kind": drawing.kind,
         "source": drawing.source,
@@ -231,6 +232,7 @@ def _new_image(
         recipe["model"], recipe["revision"] = studio.engine.model, studio.engine.revision
     if art.inputs:
         recipe["inputs"] = [asdict(item) for item in art.inputs]
+    recipe = complete_recipe(recipe, drawing.image)
     xmp = xmp_packet(
         caption=caption,
         alt=alt,

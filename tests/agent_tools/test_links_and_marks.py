@@ -97,7 +97,7 @@ def test_a_file_made_here_leads_back_to_its_picture_even_after_it_was_made_again
     origin = read_origin(gallery, data)
     assert origin.match == "same_file" and origin.record == record
     assert origin.mark is not None and origin.mark.source_type == "trainedAlgorithmicMedia"
-    assert origin.mark.recipe_sha256 == recipe_sha256(RECIPE | {"color": "red"})
+    assert origin.mark.recipe_sha256 == recipe_sha256(record.recipe)
     other = data[:-12] + chunk(b"tEXt", b"note\0re-saved") + data[-12:]
     origin = read_origin(gallery, other)
     assert origin.match == "same_recipe" and origin.record == record
