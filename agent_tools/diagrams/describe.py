@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agent_tools.diagrams.facts import facts_of
+from agent_tools.diagrams.facts import Facts, facts_of
 from agent_tools.diagrams.labels import plain
 
 MAX_ALT = 250  # IPTC Photo Metadata Standard, Alt Text (Accessibility)
@@ -35,9 +35,12 @@ class Description:
 
 
 def describe(kind: str, model: dict[str, Any], title: str = "") -> Description:
-    """Describe a parsed diagram of one of the nine kinds in words."""
-    facts = facts_of(kind, model)
-    title = title or plain(str(model.get("title") or ""))
+    """Describe a parsed diagram in words."""
+    return describe_facts(facts_of(kind, model), title or plain(str(model.get("title") or "")))
+
+
+def describe_facts(facts: Facts, title: str) -> Description:
+    """Put what a diagram says into alternative text and a long description."""
     head = f"{facts.noun} '{title}'" if title else facts.noun
     alt = f"{head} with {facts.counts}"
     separator = ": "

@@ -23,31 +23,32 @@ class Facts:
 
 
 def facts_of(kind: str, model: dict[str, Any]) -> Facts:
-    """Return what a diagram of one of the nine kinds says."""
-    return _READERS[kind](model)
+    """Return what a diagram of one of `source.KINDS` says."""
+    from agent_tools.diagrams import chart_facts
+
+    return (_READERS.get(kind) or chart_facts.READERS[kind])(model)
 
 
 def _flowchart(model: dict[str, Any]) -> Facts:
     names = {n["id"]: _node_label(n) for n in model["nodes"]}
-    groups = [
-        (plain(g.get("title") or g["id"]), [names.get(n, n) for n in g["nodes"]])
-        for g in model.get("subgraphs", [])
-    ]
     names |= {g["id"]: plain(g.get("title") or g["id"]) for g in model.get("subgraphs", [])}
+    groups = [
+        (names[g["id"]], [names.get(n, n) for n in g["nodes"]]) for g in model.get("subgraphs", [])
+    ]
     nodes = [n for n in model["nodes"] if n["id"] not in {g["id"] for g in model["subgraphs"]}]
     lines = [
         f"{names.get(e['from'], e['from'])} {_arrow(e)} {names.get(e['to'], e['to'])}"
-        + _in_brackets(e.get("label"), plain_html)
+        + in_brackets(e.get("label"), plain_html)
         for e in model["edges"]
     ]
     alone = {n["id"] for n in nodes} - {i for e in model["edges"] for i in (e["from"], e["to"])}
     lines += [f"{names[n['id']]} stands alone" for n in nodes if n["id"] in alone]
-    lines += [f"Group {name} holds {_listed(inside)}" for name, inside in groups if inside]
-    counts = [_count(len(nodes), "node"), _count(len(model["edges"]), "arrow")]
+    lines += [f"Group {name} holds {listed(inside)}" for name, inside in groups if inside]
+    counts = [count(len(nodes), "node"), count(len(model["edges"]), "arrow")]
     if groups:
-        counts.append(_count(len(groups), "group"))
+        counts.append(count(len(groups), "group"))
     labels = [names[n["id"]] for n in nodes] + [name for name, _ in groups]
-    return Facts("Flowchart", _listed(counts), lines, labels)
+    return Facts("Flowchart", listed(counts), lines, labels)
 
 
 def _node_label(node: dict[str, Any]) -> str:
@@ -76,7 +77,7 @@ _NOTE = 2
 def _sequence(model: dict[str, Any]) -> Facts:
     order = model.get("actorOrder") or list(model["actors"])
     names = {k: plain(model["actors"][k].get("description") or k) for k in order}
-    lines, count = [], 0
+    lines, sent = [], 0
     for message in model["messages"]:
         kind = message.get("type", 0)
         said = message.get("message")
@@ -89,11 +90,11 @@ def _sequence(model: dict[str, Any]) -> Facts:
             at = message.get("from")
             lines.append(f"Note at {names.get(at, at)}: {text}")
         elif kind in _CALLS or kind in _REPLIES:
-            count += 1
+            sent += 1
             sender, receiver = (names.get(message[k], message[k]) for k in ("from", "to"))
             arrow = "replies to" if kind in _REPLIES else "to"
-            lines.append(f"{count}. {sender} {arrow} {receiver}" + (f": {text}" if text else ""))
-    counts = _listed([_count(len(names), "participant"), _count(count, "message")])
+            lines.append(f"{sent}. {sender} {arrow} {receiver}" + (f": {text}" if text else ""))
+    counts = listed([count(len(names), "participant"), count(sent, "message")])
     return Facts("Sequence diagram", counts, lines, list(names.values()))
 
 
@@ -114,15 +115,15 @@ def _class(model: dict[str, Any]) -> Facts:
             kind = ends["type1"]
         lines.append(
             f"{one} {_RELATIONS.get(kind, 'is linked to')} {other}"
-            + _in_brackets(relation.get("title"))
+            + in_brackets(relation.get("title"))
         )
     for key, value in classes.items():
         members = [plain(m["displayText"]) for m in (*value["members"], *value["methods"])]
         marks = "".join(f" ({plain(mark)})" for mark in value.get("annotations", []))
         if members:
-            lines.append(f"{names[key]}{marks} has {_listed(members)}")
-    counts = [_count(len(classes), "class", "classes"), _count(len(model["relations"]), "relation")]
-    return Facts("Class diagram", _listed(counts), lines, list(names.values()))
+            lines.append(f"{names[key]}{marks} has {listed(members)}")
+    counts = [count(len(classes), "class", "classes"), count(len(model["relations"]), "relation")]
+    return Facts("Class diagram", listed(counts), lines, list(names.values()))
 
 
 # drawn as a dot, a bar or a small diamond: where transitions meet, no states of their own
@@ -143,7 +144,7 @@ def _state(model: dict[str, Any]) -> Facts:
             else:
                 states.append(key)
     lines = [
-        f"{names[e['start']]} → {names[e['end']]}" + _in_brackets(e.get("label"), plain_markdown)
+        f"{names[e['start']]} → {names[e['end']]}" + in_brackets(e.get("label"), plain_markdown)
         for e in model["edges"]
         if e["start"] in names and e["end"] in names
     ]
@@ -152,12 +153,12 @@ def _state(model: dict[str, Any]) -> Facts:
         inside = [names[n["id"]] for n in model["nodes"]
                   if n.get("parentId") == group and n["id"] in states]  # fmt: skip
         if inside:
-            lines.append(f"{name} holds {_listed(inside)}")
+            lines.append(f"{name} holds {listed(inside)}")
     for node in model["nodes"]:
         if node.get("shape") == "note":
             lines.append(f"Note: {plain_markdown(node.get('label') or '')}")
-    counts = [_count(len(states) + len(groups), "state"), _count(arrows, "transition")]
-    return Facts("State diagram", _listed(counts), lines, [names[s] for s in (*states, *groups)])
+    counts = [count(len(states) + len(groups), "state"), count(arrows, "transition")]
+    return Facts("State diagram", listed(counts), lines, [names[s] for s in (*states, *groups)])
 
 
 _CARDINALITIES = {
@@ -185,13 +186,13 @@ def _er(model: dict[str, Any]) -> Facts:
             for c in value.get("attributes", [])
         ]
         if columns:
-            lines.append(f"{names[value['id']]} has {_listed(columns)}")
+            lines.append(f"{names[value['id']]} has {listed(columns)}")
     counts = [
-        _count(len(entities), "entity", "entities"),
-        _count(len(model["relationships"]), "relationship"),
+        count(len(entities), "entity", "entities"),
+        count(len(model["relationships"]), "relationship"),
     ]
     lines = [line[:1].upper() + line[1:] for line in lines]
-    return Facts("Entity-relationship diagram", _listed(counts), lines, list(names.values()))
+    return Facts("Entity-relationship diagram", listed(counts), lines, list(names.values()))
 
 
 def _gantt(model: dict[str, Any]) -> Facts:
@@ -205,10 +206,10 @@ def _gantt(model: dict[str, Any]) -> Facts:
         section = plain(task.get("section") or "")
         lines.append((f"{section}: " if section else "") + f"{name}, {span}{marks}")
         labels.append(name)
-    counts = [_count(len(lines), "task")]
+    counts = [count(len(lines), "task")]
     if model.get("sections"):
-        counts.append(_count(len(model["sections"]), "section"))
-    return Facts("Gantt chart", _listed(counts), lines, labels)
+        counts.append(count(len(model["sections"]), "section"))
+    return Facts("Gantt chart", listed(counts), lines, labels)
 
 
 def _pie(model: dict[str, Any]) -> Facts:
@@ -219,7 +220,7 @@ def _pie(model: dict[str, Any]) -> Facts:
             "All slices of the pie are zero.", hint="Give at least one slice a value above zero."
         )
     lines = [f"{label} {value:g} ({value / total:.0%})" for label, value in slices]
-    return Facts("Pie chart", _count(len(slices), "slice"), lines, [label for label, _ in slices])
+    return Facts("Pie chart", count(len(slices), "slice"), lines, [label for label, _ in slices])
 
 
 def _mindmap(model: dict[str, Any]) -> Facts:
@@ -231,13 +232,13 @@ def _mindmap(model: dict[str, Any]) -> Facts:
         labels.append(name)
         children = node.get("children") or []
         if children:
-            lines.append(f"{name}: {_listed([plain_html(c.get('descr') or '') for c in children])}")
+            lines.append(f"{name}: {listed([plain_html(c.get('descr') or '') for c in children])}")
         for child in children:
             walk(child)
 
     if model.get("rootNode"):
         walk(model["rootNode"])
-    return Facts("Mind map", _count(len(labels), "idea"), lines, labels)
+    return Facts("Mind map", count(len(labels), "idea"), lines, labels)
 
 
 def _timeline(model: dict[str, Any]) -> Facts:
@@ -247,11 +248,11 @@ def _timeline(model: dict[str, Any]) -> Facts:
         happened = [plain(event) for event in task.get("events", [])]
         section = plain(task.get("section") or "")
         prefix = f"{section}, " if section else ""
-        lines.append(prefix + (f"{name}: {_listed(happened)}" if happened else name))
+        lines.append(prefix + (f"{name}: {listed(happened)}" if happened else name))
         labels += [name, *happened]
         events += len(happened)
-    counts = [_count(len(lines), "period"), _count(events, "event")]
-    return Facts("Timeline", _listed(counts), lines, labels)
+    counts = [count(len(lines), "period"), count(events, "event")]
+    return Facts("Timeline", listed(counts), lines, labels)
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], Facts]] = {
@@ -267,17 +268,20 @@ _READERS: dict[str, Callable[[dict[str, Any]], Facts]] = {
 }
 
 
-def _count(number: int, noun: str, plural: str = "") -> str:
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
-def _listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
+    """Return items as in a sentence."""
     if len(items) < 2:
         return "".join(items)
     return ", ".join(items[:-1]) + " and " + items[-1]
 
 
-def _in_brackets(label: str | None, read: Callable[[str], str] = plain) -> str:
+def in_brackets(label: str | None, read: Callable[[str], str] = plain) -> str:
+    """Return a label in brackets after a space, or nothing."""
     text = read(label or "")
     return f" ({text})" if text else ""
 

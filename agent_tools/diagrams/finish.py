@@ -10,6 +10,7 @@ from agent_tools.diagrams import bends, fonts, svg
 from agent_tools.diagrams.theme import GANTT_LEFT, Theme
 
 _BRANCH = re.compile(r"\bsection-edge-(\d+)\b")
+_CURVE = re.compile(r"\bradar(?:Curve|LegendBox)-(\d+)\b")
 _DEPTH = re.compile(r"\bedge-depth-(\d+)\b")
 
 
@@ -20,6 +21,7 @@ def finish(root: Element, theme: Theme) -> None:
     _align_sections(root)
     _fill_composites(root)
     _raise_frame_names(root)
+    _color_charts(root, theme)
     bends.clear_of_markers(root)
 
 
@@ -88,6 +90,17 @@ def _color_branches(root: Element, theme: Theme) -> None:
             lines = theme.series_lines
             color = lines[(int(branch[1]) + 1) % len(lines)]
             svg.set_style(path, stroke=color, stroke_width=f"{max(2, 6 - int(depth[1]))}px")
+
+
+def _color_charts(root: Element, theme: Theme) -> None:
+    """Draw radar curves in strong colors, and packets in the palette's, which merman ignores."""
+    for shape in root.iter():
+        curve = _CURVE.search(shape.get("class", ""))
+        if curve:
+            index = int(curve[1]) % len(theme.series_lines)
+            svg.set_style(shape, stroke=theme.series_lines[index], stroke_width="2.5px")
+        elif svg.has_class(shape, "packetBlock"):
+            svg.set_style(shape, fill=theme.fill, stroke=theme.border)
 
 
 def _align_sections(root: Element) -> None:

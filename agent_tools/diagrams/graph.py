@@ -79,13 +79,13 @@ def to_mermaid(graph: Graph) -> str:
             is no tree, groups where the kind has none.
     """
     _check(graph)
-    numbers = {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
+    numbers = mermaid_ids(graph)
     if graph.kind == "sequence":
         lines = ["sequenceDiagram"]
         lines += [f"  participant {numbers[n.id]} as {_label(n, graph.kind)}" for n in graph.nodes]
         for e in graph.edges:
             arrow = "-->>" if e.style == "dashed" else "->>"
-            text = _text(e.label, graph.kind) or "#160;"
+            text = escaped(e.label, graph.kind) or "#160;"
             lines.append(f"  {numbers[e.source]}{arrow}{numbers[e.target]}: {text}")
         return "\n".join(lines)
     if graph.kind == "mindmap":
@@ -96,7 +96,7 @@ def to_mermaid(graph: Graph) -> str:
     for group, members in _grouped(graph):
         indent = "  "
         if group is not None:
-            lines.append(f'  subgraph {group[0]}["{_text(group[1], graph.kind)}"]')
+            lines.append(f'  subgraph {group[0]}["{escaped(group[1], graph.kind)}"]')
             indent = "    "
         for node in members:
             left, right = _SHAPES[node.shape]
@@ -104,21 +104,26 @@ def to_mermaid(graph: Graph) -> str:
         if group is not None:
             lines.append("  end")
     for e in graph.edges:
-        text = f'|"{_text(e.label, graph.kind)}"|' if e.label.strip() else ""
+        text = f'|"{escaped(e.label, graph.kind)}"|' if e.label.strip() else ""
         lines.append(f"  {numbers[e.source]} {_ARROWS[e.style]}{text} {numbers[e.target]}")
     return "\n".join(lines)
+
+
+def mermaid_ids(graph: Graph) -> dict[str, str]:
+    """Return the name in `to_mermaid`'s text of every node."""
+    return {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
 
 
 def _state(graph: Graph, numbers: dict[str, str]) -> str:
     lines = ["stateDiagram-v2"]
     for group, members in _grouped(graph):
         if group is not None:
-            lines.append(f'  state "{_text(group[1], graph.kind)}" as {group[0]} {{')
+            lines.append(f'  state "{escaped(group[1], graph.kind)}" as {group[0]} {{')
         lines += [f'    state "{_label(n, graph.kind)}" as {numbers[n.id]}' for n in members]
         if group is not None:
             lines.append("  }")
     for e in graph.edges:
-        text = f" : {_text(e.label, graph.kind)}" if e.label.strip() else ""
+        text = f" : {escaped(e.label, graph.kind)}" if e.label.strip() else ""
         lines.append(f"  {numbers[e.source]} --> {numbers[e.target]}{text}")
     return "\n".join(lines)
 
@@ -190,17 +195,17 @@ def _check(graph: Graph) -> None:
 
 
 def _label(node: Node, kind: GraphKind) -> str:
-    return _text(node.label, kind) or _text(node.id, kind)
+    return escaped(node.label, kind) or escaped(node.id, kind)
 
 
-def _text(text: str, kind: GraphKind) -> str:
-    """Escape a label so that Mermaid, HTML and Markdown see no markup in it.
+def escaped(text: str, kind: GraphKind) -> str:
+    """Return a label escaped so that Mermaid, HTML and Markdown see no markup in it.
 
     Mermaid turns its codes (#38;) into characters first; a sequence diagram draws those, the
     other kinds read them as HTML, and a state diagram reads Markdown in them too.
     """
 
-    def escaped(character: str) -> str:
+    def code(character: str) -> str:
         if kind != "sequence" and character == "<":
             return "#38;lt#59;"
         if kind == "state" and character in "*_":
@@ -209,6 +214,6 @@ def _text(text: str, kind: GraphKind) -> str:
 
     parts = []
     for line in text.strip().splitlines():
-        codes = "".join(escaped(character) for character in " ".join(line.split()))
+        codes = "".join(code(character) for character in " ".join(line.split()))
         parts.append(_JOINER + codes if codes.startswith("#") else codes)
     return "<br/>".join(parts)

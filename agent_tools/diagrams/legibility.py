@@ -8,6 +8,7 @@ its own, which gives its exact place, and once in its real color on nothing.
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from agent_tools.diagrams import svg
-from agent_tools.diagrams.raster import rasterize
+from agent_tools.diagrams.raster import laid_on, rasterize
 from agent_tools.diagrams.theme import Theme
 
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3 (AA) for text of normal size
 _VISIBLE = 24.0  # difference of one 8-bit channel; the halo of anti-aliasing is below
+_HALO = re.compile(r"paint-order:stroke.*?\bstroke:(#[0-9a-f]{6})")
 _SHAPES = frozenset(
-    svg.tag(n) for n in ("path", "rect", "circle", "ellipse", "line", "polygon", "polyline", "use")
+    svg.tag(n)
+    for n in ("path", "rect", "circle", "ellipse", "line", "polygon", "polyline", "use", "image")
 )
 
 
@@ -43,9 +46,19 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+def contrasts(color: str, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the WCAG contrast of a #rrggbb color with each of (n, 3) 8-bit RGB pixels."""
+    channels = pixels.astype(np.float64) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    light = linear @ np.array((0.2126, 0.7152, 0.0722)) + 0.05
+    own = _luminance(color) + 0.05
+    ratios: NDArray[np.float64] = np.maximum(light, own) / np.minimum(light, own)
+    return ratios
+
+
 def inspect_labels(root: Element, theme: Theme, scale: float = 1.0) -> list[Label]:
     """Return every text that can be seen, as drawn on its background."""
-    return [label for _, label, _ in _inspect(root, theme, scale)]
+    return [seen.label for seen in _inspect(root, theme, scale)]
 
 
 def make_legible(root: Element, theme: Theme) -> list[Label]:
@@ -55,7 +68,8 @@ def make_legible(root: Element, theme: Theme) -> list[Label]:
         The labels as they are now.
     """
     labels = []
-    for element, label, crossed in _inspect(root, theme, 1.0):
+    for seen in _inspect(root, theme, 1.0):
+        element, label = seen.element, seen.label
         if label.contrast < MIN_CONTRAST:
             choices = (theme.ink, theme.paper, "#000000", "#ffffff")
             color = next(
@@ -70,7 +84,7 @@ def make_legible(root: Element, theme: Theme) -> list[Label]:
             fill_opacity="1",
             stroke="none",
         )
-        if crossed:
+        if seen.crossed:
             svg.set_style(
                 element,
                 paint_order="stroke",
@@ -79,6 +93,35 @@ def make_legible(root: Element, theme: Theme) -> list[Label]:
                 stroke_linejoin="round",
                 stroke_dasharray="none",
             )
+    return labels
+
+
+def worst_contrasts(root: Element, theme: Theme, under: Image.Image) -> list[Label]:
+    """Return every label with its worst contrast on a background that is not of one color.
+
+    Each label is compared with the worst twentieth of what lies within two pixels of its
+    letters; one with a halo, which covers that much, keeps what it has.
+
+    Args:
+        root: the drawing, without paper.
+        theme: the palette.
+        under: what it is laid on, "RGB", one pixel per user unit.
+    """
+    labels = []
+    for seen in _inspect(root, theme, 1.0, under):
+        if halo := _HALO.search(seen.element.get("style", "")):
+            light = contrast(seen.label.color, halo[1])
+            labels.append(replace(seen.label, background=halo[1], contrast=light))
+            continue
+        ratios = contrasts(seen.label.color, seen.around)
+        ground = seen.around[np.argsort(ratios, kind="stable")[len(ratios) // 20]]
+        labels.append(
+            replace(
+                seen.label,
+                background=_hex(ground.astype(np.float64)),
+                contrast=contrast(seen.label.color, _hex(ground.astype(np.float64))),
+            )
+        )
     return labels
 
 
@@ -95,7 +138,24 @@ def content_box(root: Element, theme: Theme) -> tuple[float, float, float, float
     return x + left, y + top, right - left, bottom - top
 
 
-def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, Label, bool]]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A text as it is drawn.
+
+    Attributes:
+        around: (pixels, 3) 8-bit RGB of what lies behind and within two pixels of the letters.
+        crossed: whether something runs behind the letters, or upright between two of them.
+    """
+
+    element: Element
+    label: Label
+    around: NDArray[np.uint8]
+    crossed: bool
+
+
+def _inspect(
+    root: Element, theme: Theme, scale: float, under: Image.Image | None = None
+) -> list[_Seen]:
     elements = svg.texts(root)
     numbers = _numbers(root, scale)
     colors = np.asarray(rasterize(svg.to_text(_only_texts(root)), scale=scale, smooth=False))
@@ -106,6 +166,8 @@ def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, L
                 parent.remove(child)
     ground = np.asarray(
         rasterize(svg.to_text(behind), scale=scale, background=theme.paper).convert("RGB")
+        if under is None
+        else laid_on(svg.to_text(behind), under, scale=scale)
     )
     x0, y0, _, _ = svg.view_box(root)
     all_rows, all_columns = np.nonzero(numbers)
@@ -127,20 +189,11 @@ def _inspect(root: Element, theme: Theme, scale: float) -> list[tuple[Element, L
         middle = np.median(ground[rows, columns], axis=0)
         background = _hex(middle)
         label = Label(svg.text_of(element), box, color, background, contrast(color, background))
-        found.append((element, label, _crossed(ground, rows, columns, middle)))
+        near = np.clip(columns[:, None] + np.arange(-2, 3), 0, ground.shape[1] - 1)
+        around = ground[rows[:, None], near].reshape(-1, 3)
+        crossed = bool((np.abs(around - middle).max(axis=-1) > _VISIBLE).any())
+        found.append(_Seen(element, label, around, crossed))
     return found
-
-
-def _crossed(
-    ground: NDArray[np.uint8],
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    background: NDArray[np.float64],
-) -> bool:
-    """Return whether something runs behind the glyphs, or upright between two of them."""
-    near = np.clip(columns[:, None] + np.arange(-2, 3), 0, ground.shape[1] - 1)
-    distance = np.abs(ground[rows[:, None], near] - background).max(axis=-1)
-    return bool((distance > _VISIBLE).any())
 
 
 def _numbers(root: Element, scale: float) -> NDArray[np.uint32]:
@@ -159,6 +212,8 @@ def _only_texts(root: Element) -> Element:
         for child in list(parent):
             if child.tag in _SHAPES or child.tag == svg.tag("defs"):
                 parent.remove(child)
+    for element in tree.iter():
+        element.attrib.pop("clip-path", None)  # its shape went with the definitions
     for element in svg.texts(tree):
         svg.set_style(element, stroke="none")
     return tree

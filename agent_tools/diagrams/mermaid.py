@@ -21,6 +21,7 @@ from agent_tools.diagrams.errors import (
     DiagramSyntaxError,
     DiagramTooLarge,
 )
+from agent_tools.diagrams.room import GAP, MARK
 from agent_tools.diagrams.theme import Theme, site_config
 
 _Result = merman.MermanTextMeasureResult
@@ -37,14 +38,20 @@ _BOLD = frozenset(("bold", "bolder", "600", "700", "800", "900"))
 class MermaidRenderer:
     """Parse and lay out Mermaid text within merman's limits for untrusted input."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, room: float = 0.0) -> None:
+        """Prepare for a palette.
+
+        Args:
+            theme: the palette.
+            room: user units to keep free in every node whose label carries `MARK`.
+        """
         options = {
             "runtime_policy": "deterministic",
             "resources": {"profile": "constrained", "limits": _LIMITS},
             "svg": {"pipeline": "resvg-safe", "diagram_id": "diagram"},
             "site_config": site_config(theme, fonts.FAMILY),
         }
-        services = merman.MermanEngineServices().with_text_measurer(_Measurer())
+        services = merman.MermanEngineServices().with_text_measurer(_Measurer(room))
         self._engine = merman.MermanEngine(json.dumps(options), services)
         self.version = f"merman {version('merman')}"
 
@@ -124,16 +131,22 @@ class _translated:
 class _Measurer(merman.MermanTextMeasurer):  # type: ignore[misc, unused-ignore]
     """Answer merman's questions about text sizes from the bundled fonts."""
 
+    def __init__(self, room: float) -> None:
+        super().__init__()
+        self._room = room
+
     def measure(self, request: Any) -> Any:
         """Return the size of `request.text`; None leaves offsets to merman."""
         kind, is_offset = _OPERATIONS[request.operation.value]
         if is_offset:
             return None
         size, bold = request.font_size, str(request.font_weight or "").lower() in _BOLD
+        text = request.text.replace(MARK, "")
+        room = self._room if text != request.text else 0.0
         limit = request.max_width if kind in ("metrics", "wrapped-with-raw-width") else None
-        lines = _wrapped(request.text, size, bold, limit)
-        width = max(fonts.text_width(line, size, bold=bold) for line in lines)
-        height = request.line_height * len(lines)
+        lines = _wrapped(text, size, bold, limit)
+        width = max(room, *(fonts.text_width(line, size, bold=bold) for line in lines))
+        height = request.line_height * len(lines) + (room + GAP if room else 0.0)
         if kind == "length":
             length = height if "HEIGHT" in request.operation.name else width
             return _answer(_Kind.LENGTH, length=length)
@@ -141,7 +154,7 @@ class _Measurer(merman.MermanTextMeasurer):  # type: ignore[misc, unused-ignore]
             return _answer(_Kind.HORIZONTAL_EXTENTS, bbox_left=width / 2, bbox_right=width / 2)
         if kind == "metrics":
             return _answer(_Kind.METRICS, width=width, height=height, line_count=len(lines))
-        raw = fonts.text_width(request.text.replace("\n", " "), size, bold=bold)
+        raw = fonts.text_width(text.replace("\n", " "), size, bold=bold)
         return _answer(
             _Kind.WRAPPED_WITH_RAW_WIDTH,
             width=width,

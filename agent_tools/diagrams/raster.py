@@ -40,6 +40,13 @@ def rasterize(
     return image.convert("RGBA")
 
 
+def laid_on(svg: str, under: Image.Image, *, scale: float = 1.0) -> Image.Image:
+    """Return `svg` drawn on a picture, mode "RGB"; the picture is fitted to the drawing's size."""
+    drawing = rasterize(svg, scale=scale)
+    ground = under.resize(drawing.size, Image.Resampling.BICUBIC).convert("RGBA")
+    return Image.alpha_composite(ground, drawing).convert("RGB")
+
+
 def resvg_version() -> str:
     """Return the rasterizer's version, for recipes."""
     import resvg_py

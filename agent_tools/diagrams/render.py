@@ -6,21 +6,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 from xml.etree.ElementTree import Element
 
 from PIL import Image
 
-from agent_tools.diagrams import finish, legibility, repair, source, svg
-from agent_tools.diagrams.describe import describe
+from agent_tools.diagrams import finish, illustrate, ladder, legibility, source, svg
+from agent_tools.diagrams.describe import Description, describe, describe_facts
 from agent_tools.diagrams.errors import DiagramRefused, DiagramTooLarge
+from agent_tools.diagrams.facts import facts_of
+from agent_tools.diagrams.flow import read_flowchart
+from agent_tools.diagrams.illustrate import PLAIN, Illustration
 from agent_tools.diagrams.labels import plain
 from agent_tools.diagrams.legibility import Label
-from agent_tools.diagrams.mermaid import MermaidRenderer
-from agent_tools.diagrams.raster import rasterize, resvg_version
+from agent_tools.diagrams.raster import laid_on, rasterize, resvg_version
 from agent_tools.diagrams.source import Source
 from agent_tools.diagrams.theme import THEMES, Theme, ThemeName
+
+if TYPE_CHECKING:
+    from agent_tools.diagrams.mermaid import MermaidRenderer
 
 Aspect = Literal["auto", "wide", "tall", "square"]
 SCALE = 2.0
@@ -38,11 +44,12 @@ class Drawing:
     """A finished diagram.
 
     Attributes:
-        image: "RGB", `SCALE` pixels per user unit unless that would pass `MAX_SIDE`.
+        image: "RGB".
         svg: the same picture, sanitized, text as text.
         source: the Mermaid text that was drawn, with the chosen direction.
         labels: every text with its box in user units and its contrast.
         size: width and height in user units.
+        nodes: id, label and shape of every node that can carry a picture.
     """
 
     image: Image.Image
@@ -56,28 +63,168 @@ class Drawing:
     words: tuple[str, ...]
     labels: tuple[Label, ...]
     size: tuple[float, float]
+    nodes: tuple[dict[str, str], ...]
     renderer: str
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says, before anything is drawn.
+
+    Attributes:
+        nodes: id, label and shape of every node that can carry a picture.
+    """
+
+    kind: str
+    description: Description
+    nodes: tuple[dict[str, str], ...]
+    notes: tuple[str, ...]
+
+
 def render(
-    text: str, *, title: str = "", aspect: Aspect = "auto", theme: ThemeName = "light"
+    text: str,
+    *,
+    title: str = "",
+    aspect: Aspect = "auto",
+    theme: ThemeName = "light",
+    scale: float = SCALE,
+    illustration: Illustration = PLAIN,
 ) -> Drawing:
     """Draw Mermaid text.
 
     Args:
-        text: one of the nine kinds in `source.KINDS`.
+        text: one of the kinds in `source.KINDS`.
         title: drawn above; the text's own title if empty.
         aspect: the shape to come close to; "auto" keeps the text's direction unless the
             picture would be a ribbon.
         theme: the palette.
+        scale: pixels per user unit, less if the picture would pass `MAX_SIDE`.
+        illustration: pictures that are added.
 
     Raises:
         DiagramError: with line and column for syntax, with the limit for size.
     """
-    prepared = source.prepare(text)
     palette = THEMES[theme]
-    renderer = MermaidRenderer(palette)
+    installed = ladder.engine()
+    if installed != "merman":
+        made = _plainer(installed, text, title, palette, illustration)
+        return _completed(made, palette, illustration, scale)
+    from agent_tools.diagrams.mermaid import MermaidRenderer
+
+    renderer = MermaidRenderer(palette, illustration.size)
+    prepared, model, description = _read(renderer, text, title)
+    marks = illustrate.marks(prepared.kind, model, illustration)
+    nodes = illustrate.nodes_of(prepared.kind, model)
+
+    def lay_out(turned: str) -> Element:
+        root = _laid_out(renderer, turned + marks, palette)
+        illustrate.place_icons(root, palette, illustration, nodes)
+        return _finished(root, palette)
+
+    drawn, root = _best_shape(lay_out, prepared, aspect)
+    made = _Made(root, drawn, prepared, description, tuple(nodes), renderer.version)
+    return _completed(made, palette, illustration, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A laid-out diagram without canvas and title."""
+
+    root: Element
+    source: str
+    prepared: Source
+    description: Description
+    nodes: tuple[dict[str, str], ...]
+    engine: str
+
+
+def _plainer(
+    installed: str | None, text: str, title: str, theme: Theme, illustration: Illustration
+) -> _Made:
+    """Lay out with one of the lesser engines of `ladder`, whose description may be shorter."""
+    prepared = source.prepare(text)
+    if illustration.icons:
+        raise DiagramRefused(
+            "Icons need the diagram engine merman, which is not installed here.",
+            hint="Use illustrate 'none' or 'backdrop', or: pip install merman.",
+        )
+    heading = plain(title) or prepared.title
+    root, name = ladder.lay_out(installed, source.without_title(prepared), theme)
+    if prepared.kind == "flowchart":
+        facts = facts_of("flowchart", read_flowchart(prepared.text))
+    else:
+        facts = ladder.facts_from(root, prepared)
+    x, y, width, height = svg.view_box(root)
+    svg.set_view_box(root, x - _MARGIN, y - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN)
+    svg.set_view_box(root, *legibility.content_box(root, theme))
+    return _Made(root, prepared.text, prepared, describe_facts(facts, heading), (), name)
+
+
+def _completed(made: _Made, palette: Theme, illustration: Illustration, scale: float) -> Drawing:
+    root, description = made.root, made.description
+    finish.add_canvas(root, palette, description.title, PADDING)
+    labels = legibility.make_legible(root, palette)
+    backdrop = None
+    if illustration.backdrop is not None:
+        backdrop = illustrate.choose_backdrop(root, palette, illustration.backdrop)
+        labels = backdrop.labels
+    _, _, width, height = svg.view_box(root)
+    notes = list(made.prepared.notes)
+    scale = min(scale, MAX_SIDE / max(width, height))
+    if width > 2 * _CHAT_BUBBLE:
+        notes.append(
+            f"The picture is {width / height:.1f} times as wide as high and its text will be "
+            "small in a chat; fewer nodes or another aspect would help."
+        )
+    text_svg = svg.to_text(root)
+    if backdrop is None:
+        image = rasterize(text_svg, scale=scale, background=palette.paper).convert("RGB")
+    else:
+        image = laid_on(text_svg, backdrop.picture, scale=scale)
+        illustrate.insert_backdrop(root, backdrop)
+        text_svg = svg.to_text(root)
+    return Drawing(
+        image=image,
+        svg=text_svg,
+        source=made.source,
+        kind=made.prepared.kind,
+        noun=description.noun,
+        title=description.title,
+        alt=description.alt,
+        long_description=description.long_description,
+        words=description.labels,
+        labels=tuple(labels),
+        size=(width, height),
+        nodes=made.nodes,
+        renderer=f"{made.engine}, resvg {resvg_version()}",
+        notes=tuple(notes),
+    )
+
+
+def check(text: str, *, title: str = "") -> Reading:
+    """Read Mermaid text as `render` does, and draw nothing.
+
+    Raises:
+        DiagramError: as `render` does, except for what only the layout can find.
+    """
+    installed, theme = ladder.engine(), THEMES["light"]
+    if installed != "merman":
+        made = _plainer(installed, text, title, theme, PLAIN)
+        return Reading(made.prepared.kind, made.description, (), made.prepared.notes)
+    from agent_tools.diagrams.mermaid import MermaidRenderer
+
+    prepared, model, description = _read(MermaidRenderer(theme), text, title)
+    nodes = tuple(illustrate.nodes_of(prepared.kind, model))
+    return Reading(prepared.kind, description, nodes, prepared.notes)
+
+
+def _read(
+    renderer: MermaidRenderer, text: str, title: str
+) -> tuple[Source, dict[str, Any], Description]:
+    from agent_tools.diagrams import repair
+
+    prepared = source.prepare(text)
     problem = repair.explain(renderer, prepared)
     if problem is not None:
         raise problem
@@ -90,38 +237,11 @@ def render(
             f"There is nothing in this {description.noun.lower()}.",
             hint="Add at least one named part below the first line.",
         )
-    drawn, root = _best_shape(renderer, prepared, palette, aspect)
-    finish.add_canvas(root, palette, heading, PADDING)
-    labels = legibility.make_legible(root, palette)
-    _, _, width, height = svg.view_box(root)
-    notes = list(prepared.notes)
-    scale = min(SCALE, MAX_SIDE / max(width, height))
-    if width > 2 * _CHAT_BUBBLE:
-        notes.append(
-            f"The picture is {width / height:.1f} times as wide as high and its text will be "
-            "small in a chat; fewer nodes or another aspect would help."
-        )
-    text_svg = svg.to_text(root)
-    image = rasterize(text_svg, scale=scale, background=palette.paper).convert("RGB")
-    return Drawing(
-        image=image,
-        svg=text_svg,
-        source=drawn,
-        kind=prepared.kind,
-        noun=description.noun,
-        title=heading,
-        alt=description.alt,
-        long_description=description.long_description,
-        words=description.labels,
-        labels=tuple(labels),
-        size=(width, height),
-        renderer=f"{renderer.version}, resvg {resvg_version()}",
-        notes=tuple(notes),
-    )
+    return prepared, model, description
 
 
 def _best_shape(
-    renderer: MermaidRenderer, prepared: Source, theme: Theme, aspect: Aspect
+    lay_out: Callable[[str], Element], prepared: Source, aspect: Aspect
 ) -> tuple[str, Element]:
     own = source.direction(prepared)
     texts = [source.turned(prepared, own) if own else prepared.text]
@@ -130,7 +250,7 @@ def _best_shape(
     drawn: list[tuple[str, Element]] = []
     for text in texts:
         try:
-            root = _laid_out(renderer, text, theme)
+            root = lay_out(text)
         except DiagramTooLarge:
             if text == texts[-1] and not drawn:
                 raise
@@ -143,7 +263,10 @@ def _best_shape(
 
 
 def _laid_out(renderer: MermaidRenderer, text: str, theme: Theme) -> Element:
-    root = svg.sanitized(renderer.svg(text), theme, renderer.lines(text))
+    return svg.sanitized(renderer.svg(text), theme, renderer.lines(text))
+
+
+def _finished(root: Element, theme: Theme) -> Element:
     finish.finish(root, theme)
     x, y, width, height = svg.view_box(root)
     if max(width, height) > MAX_DRAWING or width * height > MAX_AREA:

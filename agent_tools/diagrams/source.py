@@ -15,7 +15,7 @@ MAX_CHARACTERS = 20_000
 MAX_LINES = 300
 MAX_LINE = 1_000
 
-# First word of the text -> kind. These nine are tested; others are refused by name.
+# First word of the text -> kind. These are tested; others are refused by name.
 HEADERS = {
     "flowchart": "flowchart",
     "graph": "flowchart",
@@ -29,8 +29,25 @@ HEADERS = {
     "pie": "pie",
     "mindmap": "mindmap",
     "timeline": "timeline",
+    "quadrantChart": "quadrant",
+    "journey": "journey",
+    "gitGraph": "git",
+    "requirementDiagram": "requirement",
+    "sankey-beta": "sankey",
+    "sankey": "sankey",
+    "xychart-beta": "xychart",
+    "xychart": "xychart",
+    "kanban": "kanban",
+    "radar-beta": "radar",
+    "treemap-beta": "treemap",
+    "treemap": "treemap",
+    "block-beta": "block",
+    "block": "block",
+    "packet-beta": "packet",
+    "packet": "packet",
 }
 KINDS = tuple(dict.fromkeys(HEADERS.values()))
+_TITLED = ("gantt", "pie", "timeline", "quadrant", "journey", "xychart", "radar", "packet")
 _TURNABLE = ("flowchart", "class", "state", "er", "timeline")
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -134,7 +151,7 @@ def prepare(text: str) -> Source:
 
 def without_title(source: Source) -> Source:
     """Return the source with its own title line blanked: every kind gets the same heading."""
-    if source.kind not in ("gantt", "pie", "timeline"):
+    if source.kind not in _TITLED:
         return source
     text = _PIE_TITLE.sub(r"\1", source.text, count=1)
     return replace(source, text=_TITLE_LINE.sub("", text, count=1))

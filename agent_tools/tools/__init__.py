@@ -12,6 +12,7 @@ def all_tools() -> tuple[Tool, ...]:
     from agent_tools.tools.create_persona_avatar import CreatePersonaAvatar
     from agent_tools.tools.create_product_variants import CreateProductVariants
     from agent_tools.tools.draw_diagram import DrawDiagram
+    from agent_tools.tools.edit_diagram import EditDiagram
     from agent_tools.tools.edit_image import EditImage
     from agent_tools.tools.export_to_kb import ExportToKb
     from agent_tools.tools.find_images import FindImages
@@ -31,6 +32,7 @@ def all_tools() -> tuple[Tool, ...]:
         CreateAvatarPack(),
         ListPersonas(),
         DrawDiagram(),
+        EditDiagram(),
         GetImage(),
         FindImages(),
         ExportToKb(),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agent_tools.errors import InvalidArguments
 from server.commands.session import AsJson, OutDir, call_tool, flags_of, read_file
 from server.console import Output
+
+if TYPE_CHECKING:
+    from agent_tools.results import ToolResult
 
 _MAX_BYTES = 1_000_000
 
@@ -24,6 +27,13 @@ def diagram(
     title: Annotated[str | None, typer.Option(help="What it shows, for caption and alt.")] = None,
     aspect: Annotated[str | None, typer.Option(help="auto, wide, tall or square.")] = None,
     theme: Annotated[str | None, typer.Option(help="light or dark.")] = None,
+    illustrate: Annotated[
+        str | None, typer.Option(help="none, icons (flowcharts), backdrop or both.")
+    ] = None,
+    style: Annotated[
+        str | None, typer.Option(help="How icons look or what the backdrop shows.")
+    ] = None,
+    scale: Annotated[int | None, typer.Option(help="Pixels per unit, 1 or 2.")] = None,
     out: OutDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,10 +54,29 @@ def diagram(
             "title": title,
             "aspect": aspect,
             "theme": theme,
+            "illustrate": illustrate,
+            "style": style,
+            "scale": scale,
+            "svg": out is not None,
         },
         label="Drawing",
         out=out,
+        shape=lambda result, pictures: _sources(result, pictures, out),
     )
+
+
+def _sources(
+    result: ToolResult, pictures: list[dict[str, Any]], out: Path | None
+) -> dict[str, Any]:
+    """Write SVG and Mermaid text beside the picture's copy; name both in the JSON object."""
+    drawn: Any = result.data
+    found: dict[str, Any] = {"kind": drawn.kind, "source": drawn.source}
+    if out is not None:
+        for suffix, text in ((".svg", drawn.svg), (".mmd", drawn.source)):
+            file = Path(pictures[0]["path"]).with_suffix(suffix)
+            file.write_text(text, encoding="utf-8")
+            found[suffix[1:]] = str(file)
+    return found
 
 
 def _source(data: bytes, *, as_graph: bool) -> dict[str, Any]:

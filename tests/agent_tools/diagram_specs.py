@@ -175,6 +175,248 @@ SPECS = {
     July : Catalog printed
     August : Launch
 """,
+    "quadrant": """quadrantChart
+  title Which pictures to make first
+  x-axis Low effort --> High effort
+  y-axis Low value --> High value
+  quadrant-1 Plan
+  quadrant-2 Do now
+  quadrant-3 Later
+  quadrant-4 Drop
+  Product variants: [0.3, 0.85]
+  Avatars: [0.2, 0.4]
+  Diagrams: [0.55, 0.7]
+  3D turntable: [0.9, 0.3]
+""",
+    "journey": """journey
+  title Buying a mug
+  section Find
+    Ask the bot: 4: Shopper
+    See variants: 5: Shopper, Bot
+  section Buy
+    Pay: 2: Shopper
+    Receive: 5: Shopper, Courier
+""",
+    "git": """gitGraph
+  commit id: "start"
+  branch colors
+  commit id: "navy"
+  commit id: "sage"
+  checkout main
+  commit id: "hotfix" tag: "v1.1"
+  merge colors id: "merged" tag: "v1.2"
+  commit id: "docs"
+""",
+    "requirement": """requirementDiagram
+  requirement exact_color {
+    id: R1
+    text: Color within two delta E
+    risk: high
+    verifymethod: test
+  }
+  element recolor {
+    type: module
+  }
+  recolor - satisfies -> exact_color
+""",
+    "sankey": """sankey-beta
+Visits,Chat,400
+Visits,Search,300
+Chat,Order,120
+Search,Order,80
+Chat,Leave,280
+""",
+    "xychart": """xychart-beta
+  title "Pictures a month"
+  x-axis [Jan, Feb, Mar, Apr]
+  y-axis "Pictures" 0 --> 500
+  bar [120, 210, 340, 430]
+  line [100, 200, 320, 400]
+""",
+    "block": """block-beta
+  columns 3
+  a["Web"] b["Bot"] c["Store"]
+  d["Gallery"]:3
+  a --> b
+  b --> c
+""",
+    "packet": """packet-beta
+  0-15: "Source port"
+  16-31: "Destination port"
+  32-63: "Sequence number"
+""",
+    "kanban": """kanban
+  todo[To do]
+    a[Photo of the mug]
+    b[Alt text]
+  doing[Doing]
+    c[Variants]
+  done[Done]
+    d[Briefing]
+""",
+    "radar": """radar-beta
+  title Model comparison
+  axis s["Speed"], q["Quality"], c["Cost"], m["Memory"]
+  curve a["Starter"]{90, 40, 95, 90}
+  curve b["Large"]{30, 95, 30, 20}
+  max 100
+""",
+    "treemap": """treemap-beta
+"Shop"
+  "Mugs": 40
+  "Lamps": 25
+  "Chairs"
+    "Wood": 20
+    "Metal": 15
+""",
+}
+
+# The same kinds as people really write them: deep, wide, crowded, with long or foreign words.
+FURTHER = {
+    "decisions": """flowchart TD
+  start([Return wanted]) --> when{Within 30 days?}
+  when -->|no| refuse([Refuse politely])
+  when -->|yes| worn{Worn or damaged?}
+  worn -->|worn| partial[Refund half]
+  worn -->|damaged by us| full[Refund in full]
+  worn -->|neither| full
+  partial --> mail[Send label by e-mail]
+  full --> mail
+  mail --> done([Closed])
+""",
+    "nested groups": """flowchart TB
+  subgraph cloud [Cloud region]
+    subgraph edge [Edge network]
+      cdn[CDN]
+      waf[Firewall]
+    end
+    subgraph core [Core services]
+      api[Public API]
+      worker[[Worker]]
+      db[(Orders)]
+    end
+  end
+  shopper([Shopper]) --> cdn --> waf --> api
+  api --> db
+  api -.-> worker
+  worker --> db
+  worker --o mail>Mail provider]
+""",
+    "wide organization": """flowchart TB
+  head[Head of commerce]
+  head --> a[Catalog] & b[Marketing] & c[Support]
+  a --> a1[Photography] & a2[Texts]
+  b --> b1[Campaigns] & b2[Analytics]
+  c --> c1[Chatbot team] & c2[Phone team]
+""",
+    "long labels": """flowchart LR
+  one["A customer asks for the same mug in another color than the one in the photo"]
+  two["The bot looks whether the color is in the knowledge base already"]
+  three["Recolor exactly, measure the result and keep the proof with the picture"]
+  one -->|"within one conversation, no waiting"| two
+  two -->|"not there yet"| three
+""",
+    "many languages": """flowchart LR
+  a["Größe wählen"] -->|weiter| b["Κατάστημα"]
+  b -->|далее| c["Оплата заказа"]
+  c -->|naprzód| d["Świeże żółte kubki"]
+  d -->|avançar| e["Açaí & maçã ≥ 5 €"]
+""",
+    "parallel messages": """sequenceDiagram
+  participant App
+  participant Auth
+  participant Store
+  participant Painter
+  App->>Auth: token?
+  Auth-->>App: valid for 1 hour
+  par picture
+    App->>Painter: paint 4 drafts
+  and facts
+    App->>Store: read stock
+  end
+  opt stock is low
+    Store-)App: reorder notice
+  end
+  critical pay
+    App->>Store: charge
+  option card refused
+    Store--xApp: refused
+  end
+  Note left of App: retries twice
+""",
+    "shop classes": """classDiagram
+  direction LR
+  class Product {
+    <<abstract>>
+    +String sku
+    +price() Money
+  }
+  class Mug {
+    +int volume_ml
+  }
+  class Lamp {
+    +bool dimmable
+  }
+  class Cart {
+    -List~Product~ items
+    +add(Product item) void
+    +total() Money
+  }
+  Product <|-- Mug
+  Product <|-- Lamp
+  Cart "1" o-- "0..*" Product : holds
+  Cart ..> Payment : pays through
+""",
+    "order states": """stateDiagram-v2
+  direction TB
+  [*] --> New
+  New --> Paid : payment received
+  New --> Canceled : 24 hours without payment
+  Paid --> Packed
+  Packed --> Shipped
+  state Shipped {
+    [*] --> OnTheWay
+    OnTheWay --> AtTheDoor
+    AtTheDoor --> OnTheWay : nobody home
+    AtTheDoor --> [*]
+  }
+  Shipped --> Delivered
+  Delivered --> Returned : within 30 days
+  Delivered --> [*]
+  Returned --> [*]
+  Canceled --> [*]
+""",
+    "library tables": """erDiagram
+  IMAGE ||--|| RECIPE : "is made by"
+  IMAGE ||--o{ TAG : carries
+  PERSONA ||--|{ IMAGE : "is shown in"
+  IMAGE }o--o| IMAGE : "comes from"
+  IMAGE {
+    string image_id PK
+    string caption
+    int width
+  }
+  RECIPE {
+    string sha256 PK
+    string model
+  }
+""",
+    "skills": """mindmap
+  root((Support agent))
+    Listen
+      Mood
+      Language
+    Know
+      Products
+        Sizes
+        Materials
+      Policies
+        Returns
+        Warranty
+    Act
+      Show pictures
+      Open ticket
+""",
 }
 
 

@@ -26,6 +26,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "create_avatar_pack": {"persona_id": "per_mina_0123456789"},
     "list_personas": {},
     "draw_diagram": {"source": "flowchart LR\n  A --> B"},
+    "edit_diagram": {"diagram_id": "img_000000000000000000000000", "title": "Checkout"},
     "get_image": {"image_id": "img_000000000000000000000000"},
     "find_images": {"query": "a red teapot"},
     "export_to_kb": {},

