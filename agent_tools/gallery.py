@@ -448,6 +448,10 @@ class Gallery:
             **known,
         )
 
+    def id_of(self, data: bytes) -> str:
+        """Return the id that a file gets when the running call stores it."""
+        return self._image_id(hashlib.sha256(data).hexdigest(), self.owner())
+
     def _image_id(self, digest: str, caller: str | None) -> str:
         if caller is None:
             return f"img_{digest[:24]}"

@@ -15,9 +15,10 @@ from agent_tools.appearance import STARTER, painted_face, portrait_prompt
 from agent_tools.confetti import with_confetti
 from agent_tools.errors import AgentToolsError, InvalidArguments, Refused
 from agent_tools.painting import MAX_SEED, paint, seeds_from
-from agent_tools.persona_outline import outlined
+from agent_tools.persona_outline import Source, outlined
 from agent_tools.starter_portrait import BODY, FACE, Look, behind, read_look
 from engine.errors import UnsupportedMode
+from engine.registry import find_model
 from engine.request import ImageRequest, SamplingParams
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from agent_tools.appearance import Expression
-    from agent_tools.gallery import ImageRecord
     from agent_tools.personas import Persona
     from agent_tools.portrait import Outline
     from agent_tools.studio import Studio
     from agent_tools.tools.base import Progress
+    from engine.engine import Engine
     from engine.request import ImageResult
 
 # Enough for another face, too little for another person (image-to-image, models without edit).
@@ -90,7 +91,7 @@ class Derived:
 async def derive(
     studio: Studio,
     persona: Persona,
-    source: ImageRecord,
+    source: Source,
     change: Change,
     *,
     index: int,
@@ -137,13 +138,11 @@ class _Painter:
 
 
 async def _by_model(
-    painter: _Painter, source: ImageRecord, change: Change, seeds: tuple[int, ...]
+    painter: _Painter, source: Source, change: Change, seeds: tuple[int, ...]
 ) -> Derived:
     """Show the model the picture as a reference, or start from it where it takes none."""
     persona = painter.persona
-    picture = (await asyncio.to_thread(painter.studio.gallery.open_image, source.image_id)).convert(
-        "RGB"
-    )
+    picture = source.picture.convert("RGB")
     appearance = changed_words(persona, change)
     model = painter.studio.engine.model
     words = portrait_prompt(appearance, change.expression, model, persona.style, change.pose)
@@ -156,10 +155,16 @@ async def _by_model(
     from_image = ImageRequest(
         prompt=words, seeds=seeds, image=picture, params=SamplingParams(strength=strength)
     )
+    request, way = from_image, "image-to-image"
+    if await _may_take_references(painter.studio.engine):
+        request, way = by_reference, "reference"
     try:
-        result, request, way = await painter.paint(by_reference, (0, 1)), by_reference, "reference"
+        result = await painter.paint(request, (0, 1))
     except UnsupportedMode:
-        result, request, way = await painter.paint(from_image, (0, 1)), from_image, "image-to-image"
+        if request is from_image:
+            raise
+        request, way = from_image, "image-to-image"
+        result = await painter.paint(request, (0, 1))
     warnings = list(result.warnings)
     if way == "image-to-image" and change.pose:
         warnings.append(f"Model {model} starts from the canonical picture and may keep its pose.")
@@ -173,6 +178,17 @@ async def _by_model(
         painter.seconds,
         tuple(warnings),
     )
+
+
+async def _may_take_references(engine: Engine) -> bool:
+    """Whether it is worth asking: what is not known of a remote model, it will say itself."""
+    from engine.engine import LocalEngine
+
+    if isinstance(engine, LocalEngine):
+        await engine.load()  # before, a model that nobody has listed is only guessed at
+        return "edit" in engine.spec.modes
+    known = find_model(engine.model)
+    return known is None or "edit" in known.modes
 
 
 def changed_words(persona: Persona, change: Change) -> str:
@@ -190,10 +206,10 @@ def changed_words(persona: Persona, change: Change) -> str:
 
 
 async def _masked(
-    painter: _Painter, source: ImageRecord, change: Change, seeds: tuple[int, ...]
+    painter: _Painter, source: Source, change: Change, seeds: tuple[int, ...]
 ) -> Derived:
     """Repaint, one after the other, the clothes, the background and the face."""
-    look = read_look(str(source.recipe.get("prompt", "")))
+    look = read_look(source.prompt)
     if look is None or source.model != STARTER:
         raise AgentToolsError(
             "The starter model derives pictures only from portraits that it painted itself.",
@@ -205,7 +221,7 @@ async def _masked(
             "The starter model draws head and shoulders from the front, in no other pose.",
             hint="Leave 'pose' out, or use a model that takes references.",
         )
-    picture = await asyncio.to_thread(painter.studio.gallery.open_image, source.image_id)
+    picture = source.picture
     size = picture.size
     steps: list[tuple[Look, Callable[[], Image.Image]]] = []
     wanted, warnings = look, list[str]()
@@ -217,7 +233,7 @@ async def _masked(
     if change.background:
         wanted, unknown = wanted.before(change.background)
         warnings += unknown
-        around = await outlined(painter.studio, source, painter.progress)
+        around = await outlined(painter.studio, source)
         mask = behind(around.mask)
         steps.append((wanted, lambda: mask))
     face = painted_face(change.expression, STARTER)
@@ -257,13 +273,13 @@ async def _masked(
 
 async def _celebrated(
     painter: _Painter,
-    source: ImageRecord,
+    source: Source,
     around: Outline | None,
     pictures: tuple[Image.Image, ...],
 ) -> tuple[tuple[Image.Image, ...], str]:
     """Draw confetti behind the figure: no other face tells celebrating from smiling."""
     try:
-        around = around or await outlined(painter.studio, source, painter.progress)
+        around = around or await outlined(painter.studio, source)
     except Refused:
         return pictures, "No confetti was drawn: the figure cannot be told from its background."
     mask, seed = around.mask, painter.persona.seed

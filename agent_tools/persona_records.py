@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_tools.appearance import Expression
-    from agent_tools.gallery import ImageRecord, NewImage
+    from agent_tools.gallery import NewImage
+    from agent_tools.persona_outline import Source
     from agent_tools.persona_pictures import Change, Derived
     from agent_tools.personas import Persona
     from agent_tools.studio import Studio
@@ -61,7 +62,7 @@ class Sitter:
     def derived(
         self,
         made: Derived,
-        source: ImageRecord,
+        source: Source,
         change: Change,
         index: int,
         alike: Sequence[float],

@@ -10,6 +10,7 @@ from agent_tools.appearance import STARTER, fix_appearance, portrait_prompt
 from agent_tools.errors import AgentToolsError, InvalidArguments
 from agent_tools.likeness import likeness, verdict
 from agent_tools.painting import MAX_SEED, paint, seeds_from
+from agent_tools.persona_outline import Source
 from agent_tools.persona_pictures import derive
 from agent_tools.persona_records import Sitter
 from engine.request import ImageRequest
@@ -73,6 +74,7 @@ async def paint_derived(
     persona: Persona,
     change: Change,
     *,
+    first: NewImage | None,
     from_image_id: str | None,
     index: int,
     count: int,
@@ -81,11 +83,21 @@ async def paint_derived(
 ) -> Sitting:
     """Derive pictures from the canonical one, or from another one of the persona.
 
+    Args:
+        first: the canonical picture, if it is to be stored together with these.
+        from_image_id: another picture of the persona.
+        index, count: number of the first, and how many.
+        progress, share: as in `paint`.
+
     Raises:
         InvalidArguments: if the picture to derive from shows somebody else.
         AgentToolsError: with code "drifted" if the starter model did not keep the face.
     """
-    source = _source(studio, persona, from_image_id)
+    if first is not None:
+        source = Source.new(studio.gallery, first)
+    else:
+        record = _record(studio, persona, from_image_id)
+        source = await asyncio.to_thread(Source.stored, studio.gallery, record)
     canonical = source.image_id == persona.canonical_image_id
     there: tuple[str, ...] = ()
     if canonical and change.nothing and index == 0:
@@ -103,7 +115,10 @@ async def paint_derived(
         progress=progress,
         share=share,
     )
-    face = await asyncio.to_thread(studio.gallery.open_image, persona.canonical_image_id or "")
+    face = source.picture
+    if not canonical:
+        own = persona.canonical_image_id or ""
+        face = await asyncio.to_thread(studio.gallery.open_image, own)
     alike = await asyncio.to_thread(lambda: [likeness(face, image) for image in made.images])
     if studio.engine.model == STARTER and "other" in map(verdict, alike):
         raise AgentToolsError(
@@ -124,7 +139,7 @@ async def paint_derived(
     return Sitting(there, tuple(images), made.seconds, (*made.warnings, *notes))
 
 
-def _source(studio: Studio, persona: Persona, chosen: str | None) -> ImageRecord:
+def _record(studio: Studio, persona: Persona, chosen: str | None) -> ImageRecord:
     record = studio.gallery.get(chosen or persona.canonical_image_id or "")
     own = record.metadata.get("persona_id") == persona.persona_id
     if not own and record.image_id != persona.canonical_image_id:

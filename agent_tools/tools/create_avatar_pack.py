@@ -11,14 +11,14 @@ from pydantic import BaseModel, Field
 from agent_tools.avatar_checks import PackCheck
 from agent_tools.errors import InvalidArguments
 from agent_tools.painting import Input, keep_and_show, marked_image, picture_lines, warning_lines
-from agent_tools.persona_outline import outlined
+from agent_tools.persona_outline import Source, outlined
 from agent_tools.persona_packs import Packs, alt_text
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
 from agent_tools.wording import Wording
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord, NewImage
+    from agent_tools.gallery import NewImage
     from agent_tools.persona_packs import Pack
     from agent_tools.personas import Persona
     from agent_tools.studio import Studio
@@ -71,12 +71,12 @@ class CreateAvatarPack(Tool):
                 f"{persona.name} has no canonical picture.",
                 hint="Draw it first with create_persona_avatar.",
             )
-        source = studio.gallery.get(persona.canonical_image_id)
+        record = studio.gallery.get(persona.canonical_image_id)
+        source = await asyncio.to_thread(Source.stored, studio.gallery, record)
         await progress(ProgressEvent(0.1, 1, "Cutting the figure out"))
-        figure = await outlined(studio, source, progress)
+        figure = await outlined(studio, source)
         await progress(ProgressEvent(0.4, 1, "Making every size"))
-        picture = await asyncio.to_thread(studio.gallery.open_image, source.image_id)
-        pack = await asyncio.to_thread(Packs(studio.gallery).make, persona, picture, figure)
+        pack = await asyncio.to_thread(Packs(studio.gallery).make, persona, source.picture, figure)
         _, shown = await keep_and_show(studio, [_preview(persona, source, pack)])
         await progress(ProgressEvent(1, 1, "Packed"))
         base = studio.settings.public_url
@@ -94,7 +94,7 @@ class CreateAvatarPack(Tool):
         return ToolResult(text=_text(output, persona, shown), data=output, images=shown)
 
 
-def _preview(persona: Persona, source: ImageRecord, pack: Pack) -> NewImage:
+def _preview(persona: Persona, source: Source, pack: Pack) -> NewImage:
     side = (_PREVIEW_SIDE, _PREVIEW_SIDE)
     alt = alt_text(persona)
     return marked_image(

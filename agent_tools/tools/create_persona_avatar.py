@@ -27,7 +27,7 @@ from agent_tools.tools.base import Arguments, Progress, Tool
 from kb_export.captions import clean
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.gallery import ImageRecord, NewImage
     from agent_tools.studio import Studio
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -148,6 +148,7 @@ class CreatePersonaAvatar(Tool):
             note_consent()
         change = _change(asked)
         seconds, start = 0.0, 0.0
+        first: NewImage | None = None
         candidates = asked.name is not None and designed.source is None and change.nothing
         if created and designed.source is not None:
             persona = persona.model_copy(
@@ -156,10 +157,10 @@ class CreatePersonaAvatar(Tool):
         elif created and not (candidates and asked.index == 0):
             # The first candidate, that all others are measured against, comes first.
             start = 1 / (1 + asked.count)
-            first = await paint_candidates(studio, persona, 0, 1, progress, (0.0, start))
-            records, _ = await keep_and_show(studio, list(first.images))
-            seconds = first.seconds
-            persona = persona.model_copy(update={"canonical_image_id": records[0].image_id})
+            sat = await paint_candidates(studio, persona, 0, 1, progress, (0.0, start))
+            (first,), seconds = sat.images, sat.seconds
+            own = studio.gallery.id_of(first.data)
+            persona = persona.model_copy(update={"canonical_image_id": own})
         if asked.lock_image_id is not None:
             persona = locked(studio, persona, asked.lock_image_id)
         if candidates:
@@ -171,6 +172,7 @@ class CreatePersonaAvatar(Tool):
                 studio,
                 persona,
                 change,
+                first=first,
                 from_image_id=asked.from_image_id if asked.persona_id else None,
                 index=asked.index,
                 count=asked.count,
@@ -179,7 +181,10 @@ class CreatePersonaAvatar(Tool):
             )
             if sitting.images and not persona.locked:
                 persona = persona.model_copy(update={"locked": True})
-        _, new = await keep_and_show(studio, list(sitting.images))
+        before = [first] if first is not None else []
+        # Together: a call that is cancelled halfway keeps nothing.
+        _, new = await keep_and_show(studio, [*before, *sitting.images])
+        new = new[len(before) :]
         there = [studio.show(studio.gallery.get(image_id)) for image_id in sitting.there]
         shown = (*there, *new)
         if persona.canonical_image_id is None:

@@ -26,6 +26,7 @@ from agent_tools.gallery import Gallery
 from agent_tools.langchain import ImageToolkit
 from agent_tools.pictures import encode_png
 from agent_tools.settings import Settings
+from agent_tools.tools import all_tools
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +74,7 @@ async def test_an_agent_paints_over_stdio_and_a_cancelled_painting_is_not_kept(
         async with Client(stdio_client(server, errlog=log), mode=era) as client:
             assert client.protocol_version == ERAS[era]
             names = [tool.name for tool in (await client.list_tools()).tools]
-            assert len(names) == 12
+            assert len(names) == len(all_tools())
             await cancel_when_it_paints(client, {"prompt": "a red mug", "steps": 150, "count": 4})
             done: list[float] = []
 
@@ -110,7 +111,7 @@ async def test_a_model_that_is_not_there_stops_only_painting(era: str, tmp_path:
         env=environment(tmp_path / "data", tmp_path / "no-such-model"),
     )
     async with Client(server, mode=era) as client:
-        assert len((await client.list_tools()).tools) == 12
+        assert len((await client.list_tools()).tools) == len(all_tools())
         drawn = await client.call_tool("draw_diagram", {"source": DIAGRAM})
         assert not drawn.is_error, text_of(drawn)
         refused = await client.call_tool("generate_image", {"prompt": "a mug"})
@@ -127,13 +128,14 @@ import asyncio, sys
 from mcp import Client
 from agent_tools.settings import load_settings
 from agent_tools.studio import Studio
+from agent_tools.tools import all_tools
 from server.mcp import build_server
 
 async def main():
     studio = Studio.open(load_settings())
     for mode in ("auto", "legacy"):
         async with Client(build_server(studio), mode=mode) as client:
-            assert len((await client.list_tools()).tools) == 12
+            assert len((await client.list_tools()).tools) == len(all_tools())
     await studio.close()
 
 asyncio.run(main())
