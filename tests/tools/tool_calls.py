@@ -31,6 +31,7 @@ async def calls_of_every_tool(studio: Studio) -> dict[str, list[dict[str, Any]]]
         },
     )
     (persona,) = studio.personas.list()
+    drawn = await studio.call("draw_diagram", {"source": "flowchart LR\n a[Cart] --> b[Pay]"})
     return {
         "generate_image": [
             {"prompt": "a mug", "negative_prompt": "tea", "count": 2, **QUICK},
@@ -54,6 +55,9 @@ async def calls_of_every_tool(studio: Studio) -> dict[str, list[dict[str, Any]]]
         "create_avatar_pack": [{"persona_id": persona.persona_id}],
         "list_personas": [{"persona_id": persona.persona_id}],
         "find_images": [{"query": "a mug"}],
+        "edit_diagram": [
+            {"diagram_id": drawn.images[0].info.image_id, "title": "How to order"},
+        ],
         "get_image": [{"image_id": source}],
         "search_kb": [{"question": "Do you have a red teapot?"}],
         "export_to_kb": [{"image_ids": [face]}],
