@@ -274,7 +274,7 @@ class Gallery:
         if not visible:
             raise NotFound(
                 f"There is no image '{image_id[:80]}'.",
-                hint="Use an image_id from an earlier result, or call search_kb.",
+                hint="Use an image_id from an earlier result, or call find_images.",
             )
         return self._record(row)
 
@@ -282,8 +282,8 @@ class Gallery:
         """Return the record whose file is exactly `data`, or None."""
         with self.lock:
             rows = self.connection.execute(
-                "SELECT image_id FROM images WHERE sha256 = ? ORDER BY rowid",
-                (hashlib.sha256(data).hexdigest(),),
+                "SELECT image_id FROM images WHERE sha256 = ? ORDER BY caller IS ? DESC, rowid",
+                (hashlib.sha256(data).hexdigest(), current_caller()),
             ).fetchall()
         for row in rows:
             with suppress(NotFound):

@@ -131,7 +131,10 @@ class Knowledge:
         chosen = self._results() if image_ids is None else self._named(image_ids)
         malformed: list[tuple[str, str]] = []
         for start in range(0, len(chosen), _CHUNK):
-            stored = [self._gallery.get(image_id) for image_id in chosen[start : start + _CHUNK]]
+            # What may be seen was checked above. As another caller it would come without its
+            # recipe, and the record would change with whoever exports it.
+            with acting_as(None):
+                stored = [self._gallery.get(i) for i in chosen[start : start + _CHUNK]]
             records, refused = self._records.of_each(stored)
             malformed += refused
             with self._gallery.transaction() as connection:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_tools.appearance import TEMPLATE_VERSION, described, fix_appearance
+from agent_tools.callers import current_caller
 from agent_tools.errors import InvalidArguments, NotFound, Refused
 from agent_tools.likeness_rules import check_consent, check_persona
 from agent_tools.painting import MAX_SEED
@@ -188,9 +189,9 @@ def pictures_of(gallery: Gallery, persona_id: str) -> list[ImageRecord]:
     """Return every picture that shows a persona, oldest first."""
     with gallery.lock:
         rows = gallery.connection.execute(
-            "SELECT image_id FROM images WHERE group_id = ? "
-            "OR json_extract(metadata, '$.persona_id') = ? ORDER BY rowid",
-            (persona_id, persona_id),
+            "SELECT image_id FROM images WHERE (group_id = ? "
+            "OR json_extract(metadata, '$.persona_id') = ?) AND (caller IS ? OR ?) ORDER BY rowid",
+            (persona_id, persona_id, current_caller(), gallery.sees_all()),
         ).fetchall()
     return [gallery.get(row[0]) for row in rows]
 

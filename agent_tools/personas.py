@@ -79,11 +79,19 @@ class PersonaStore:
     def save(self, persona: Persona) -> None:
         """Store or replace one persona."""
         with self._gallery.transaction() as connection:
-            connection.execute(
+            done = connection.execute(
                 "INSERT INTO personas VALUES (?, ?, ?) "
-                "ON CONFLICT (persona_id) DO UPDATE SET body = excluded.body",
-                (persona.persona_id, persona.model_dump_json(), self._gallery.owner()),
+                "ON CONFLICT (persona_id) DO UPDATE SET body = excluded.body "
+                "WHERE personas.caller IS excluded.caller OR ?",
+                (
+                    persona.persona_id,
+                    persona.model_dump_json(),
+                    self._gallery.owner(),
+                    self._gallery.sees_all(),
+                ),
             )
+            if done.rowcount == 0:
+                raise NotFound("This persona is somebody else's.", hint="Change the description.")
 
     def get(self, persona_id: str) -> Persona:
         """Return one persona.

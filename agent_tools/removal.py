@@ -108,6 +108,12 @@ def _forget(connection: Connection, image_ids: Sequence[str]) -> None:
         "WHERE kept.value IN (SELECT value FROM json_each(?)))",
         (listed,),
     )
+    for table, kept in (("idempotency", "result"), ("jobs", "outcome")):
+        connection.execute(
+            f"DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM json_each(?) AS gone "
+            f"WHERE instr({table}.{kept}, gone.value) > 0)",
+            (listed,),
+        )
 
 
 def _made_from(gallery: Gallery, image_ids: Iterable[str]) -> list[str]:

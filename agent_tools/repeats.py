@@ -54,6 +54,7 @@ class Repeats:
             return None  # the revision below is the default model's
         said = {
             "tool": tool.name,
+            "caller": self._gallery.owner(),
             "arguments": checked.model_dump(mode="json", exclude={"fresh"}),
             "model": studio.engine.model,
             "revision": studio.engine.revision,

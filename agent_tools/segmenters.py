@@ -214,7 +214,7 @@ class CutOutNetwork:
         except ImportError as error:
             raise _unusable(
                 "Cut-out networks need the package openvino.",
-                "Install it with: pip install 'agent-tools[openvino]'.",
+                "Install it with: pip install openvino.",
             ) from error
         try:
             self._network = openvino.Core().compile_model(str(self._path), "CPU")

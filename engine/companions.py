@@ -212,7 +212,7 @@ def load_network(
     except ImportError:
         raise ModelNotLoaded(
             f"Upscaler '{file.name}' needs the package spandrel.",
-            hint="Install agent-tools[spandrel].",
+            hint="Install it with: pip install spandrel.",
         ) from None
     network = _reading(
         file.name, lambda: ModelLoader(device=device).load_from_state_dict(load_file(file))

@@ -44,7 +44,7 @@ class OpenVinoDenoiser:
         except ImportError as error:
             raise ModelNotLoaded(
                 "The openvino backend needs the package openvino.",
-                hint="Install agent-tools[openvino], or use the torch backend.",
+                hint="Install it with pip install openvino, or use the torch backend.",
             ) from error
         if type(unet).__name__ != "UNet2DConditionModel" or unet.dtype != torch.float32:
             other = type(unet).__name__ if unet is not None else "transformer"

@@ -67,10 +67,12 @@ class Access:
     Attributes:
         caller: None for the operator, and for everybody where nobody must identify themselves.
         scopes: what they may do; None = everything.
+        anonymous: whether somebody who should identify themselves need not, for an open page.
     """
 
     caller: str | None = None
     scopes: frozenset[str] | None = None
+    anonymous: bool = False
 
     def allows(self, scope: Scope) -> bool:
         """Return whether these scopes include one."""
@@ -172,8 +174,9 @@ class AccessPolicy:
             or OPEN_PAGES.fullmatch(path) is not None
             or (self.open_pages and path.startswith(PAGES_PREFIX))
         )
-        if is_open or not (self.required or self.tokens.any_made()):
-            return Access()
+        needed = self.required or self.tokens.any_made()
+        if is_open or not needed:
+            return Access(anonymous=needed)
         return Refusal(
             401,
             "unauthorized",

@@ -123,8 +123,9 @@ class Guard:
         limit = body_limit(path, self._max_upload_bytes)
         if declared.isdecimal() and int(declared[:20]) > limit:
             return _TOO_LARGE
-        wait_s = self._rate.take(access.caller or "") if self._rate else None
-        hard_s = self._hard_rate.take(access.caller or "") if self._hard_rate else None
+        who = "?" if access.anonymous else access.caller or ""  # no caller is named "?"
+        wait_s = self._rate.take(who) if self._rate else None
+        hard_s = self._hard_rate.take(who) if self._hard_rate else None
         if wait_s is not None and (path != _MCP or hard_s is not None):
             return Refusal(
                 429,

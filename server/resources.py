@@ -27,7 +27,7 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
     def image(image_id: str) -> bytes:
         from agent_tools.pictures import encode_png
 
-        _check_may_read()
+        check_may_read()
         try:
             record = studio.gallery.get(image_id)
         except NotFound as error:
@@ -44,7 +44,7 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
         mime_type="application/json",
     )
     def recipe(image_id: str) -> str:
-        _check_may_read()
+        check_may_read()
         try:
             return json.dumps(studio.gallery.get(image_id).recipe, ensure_ascii=False, indent=2)
         except NotFound as error:
@@ -58,7 +58,7 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
         mime_type="application/json",
     )
     def persona(persona_id: str) -> str:
-        _check_may_read()
+        check_may_read()
         try:
             return studio.personas.get(persona_id).model_dump_json(indent=2)
         except NotFound as error:
@@ -74,13 +74,18 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
     def pack(pack_id: str) -> bytes:
         from agent_tools.persona_packs import Packs
 
-        _check_may_read()
+        check_may_read()
         try:
             return Packs(studio.gallery).read(pack_id)
         except NotFound as error:
             raise ResourceNotFoundError(str(error)) from None
 
 
-def _check_may_read() -> None:
+def check_may_read() -> None:
+    """Let a caller who may read pass.
+
+    Raises:
+        ResourceError: naming the scope that is missing.
+    """
     if not may("read"):
         raise ResourceError("This needs the scope 'read', which your token does not have.")

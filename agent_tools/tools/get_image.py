@@ -58,7 +58,7 @@ class GetImage(Tool):
         "Look at one picture of the gallery again, larger than in other results, with its "
         "caption, alternative text, tags and the recipe it was made by. Use it to check details "
         "before you show or edit a picture, or to repeat it. Changes nothing. To find pictures by "
-        'words use search_kb. Example: {"image_id": "img_0123456789abcdef01234567"}.'
+        'words use find_images. Example: {"image_id": "img_0123456789abcdef01234567"}.'
     )
     Arguments = GetImageArguments
     Output = GetImageOutput

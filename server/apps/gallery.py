@@ -21,6 +21,7 @@ from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID, Apps, ResourceCsp
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 
 from agent_tools.errors import NotFound
+from server.resources import check_may_read
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -106,6 +107,7 @@ def add_thumbnails(server: MCPServer[Any], studio: Studio) -> None:
         mime_type="image/webp",
     )
     def thumbnail(image_id: str) -> bytes:
+        check_may_read()
         try:
             return studio.gallery.thumbnail(image_id)
         except NotFound as error:
