@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from agent_tools.budget import Budget
 from agent_tools.callers import Forbidden, acting_as, current_caller, require_scope
 from agent_tools.errors import AgentToolsError, NotFound, Overloaded
 from agent_tools.gallery import Gallery, ImageRecord
+from agent_tools.persona_design import pictures_of
 from agent_tools.personas import Persona, PersonaStore, persona_id_for
 from agent_tools.studio import Studio
 from engine.request import Done, ImageEvent, ImageRequest
@@ -273,3 +275,41 @@ def test_a_picture_that_fails_to_enter_leaves_no_row(gallery: Gallery) -> None:
     with acting_as("ann"), pytest.raises(RuntimeError):
         gallery.add([new_picture("mug")], fail)
     assert gallery.list() == []
+
+
+def test_a_picture_that_another_caller_put_into_a_personas_group_breaks_nothing(
+    gallery: Gallery,
+) -> None:
+    with acting_as("ann"):
+        own = gallery.add([replace(new_picture("her face"), group="per_ann_0123456789")])[0]
+    with acting_as("ben"):
+        gallery.add([replace(new_picture("his copy"), group="per_ann_0123456789")])
+    with acting_as("ann"):
+        found = pictures_of(gallery, "per_ann_0123456789")
+    assert [record.image_id for record in found] == [own.image_id]
+    assert len(pictures_of(gallery, "per_ann_0123456789")) == 2  # the operator's view
+
+
+def test_a_persona_is_never_replaced_by_another_callers(gallery: Gallery) -> None:
+    store = PersonaStore(gallery)
+    with acting_as("ann"):
+        hers = Persona(
+            persona_id="per_mina_0123456789", name="Ann's own", description="short black hair",
+            appearance="x", seed=1, model="starter",
+        )  # fmt: skip
+        store.save(hers)
+    with acting_as("ben"), pytest.raises(NotFound, match="somebody else"):
+        store.save(hers.model_copy(update={"name": "Ben"}))
+    with acting_as("ann"):
+        assert store.get(hers.persona_id).name == "Ann's own"
+
+
+def test_a_callers_own_record_is_found_before_anothers_published_one(gallery: Gallery) -> None:
+    with acting_as("ann"):
+        hers = add(gallery)
+    with gallery.transaction() as connection:
+        gallery.publish(connection, [hers.image_id])
+    with acting_as("ben"):
+        his = add(gallery)
+        found = gallery.find(his.path.read_bytes())
+    assert found is not None and found.image_id == his.image_id
