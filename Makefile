@@ -30,7 +30,7 @@ test: $(TEST_STAMP) ## Run the test suite, one worker for each core
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: $(TEST_STAMP) ## Run the suite without the slow lane
-	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow and not long and not conformance'
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow and not long and not conformance and not browser'
 
 test-browser: $(TEST_STAMP) ## Click through gallery and MCP App in Chromium (needs chromium and npm)
 	$(BIN)/python scripts/app_bridge

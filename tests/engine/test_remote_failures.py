@@ -117,7 +117,7 @@ async def test_the_key_is_in_no_log_whatever_happens(
             await paint(engine, ask())
         assert KEY not in str(caught.value)
         api.answers.clear()
-    assert len(caplog.records) > 5 and KEY not in caplog.text
+    assert caplog.records and KEY not in caplog.text
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:

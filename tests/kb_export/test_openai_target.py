@@ -77,13 +77,13 @@ def test_a_document_with_the_pictures_address_and_its_attributes_arrive(
     assert report.problem is None and report.put == (record.image_id,)
     ((file_id, attached),) = server.attached.items()
     attributes = attached["attributes"]
-    assert attributes["image_url"] == f"{PUBLIC}/images/{record.image_id}"
+    assert attributes["image_url"].startswith(f"{PUBLIC}/i/{record.image_id}/")
     assert attributes["alt"] == record.alt
     assert attributes["sha256"] == record.sha256
     assert (attributes["sku"], attributes["group"]) == ("TP-1", "teapots")
     assert attributes["untrusted_caption"] is True and attributes["ai_generated"] is True
     (document,) = server.documents()
-    assert f"]({PUBLIC}/images/{record.image_id})" in document
+    assert f"]({attributes['image_url']})" in document
     plain = document.replace("\\", "")
     assert record.alt in plain and record.caption in plain and record.use_when in plain
     assert server.files[file_id]["filename"] == f"{STORE}.{attributes['record_id']}.md"
@@ -102,15 +102,18 @@ def test_a_picture_without_a_public_address_gets_no_dead_link(
 
 
 def test_exporting_twice_and_from_another_machine_sends_nothing_new(
-    gallery: Gallery, knowledge: Knowledge, server: OpenAIServer, tmp_path: Any
+    gallery: Gallery, server: OpenAIServer, tmp_path: Any
 ) -> None:
+    # Signed addresses are each machine's own.
+    shared = {"kb": TARGET, "public_url": PUBLIC, "signed_links": False}
+    knowledge = Knowledge(gallery, Settings(data=gallery.data_dir, **shared))
     add_pictures(gallery, "red teapot", "blue teapot")
     knowledge.export()
     before = dict(server.files)
     assert knowledge.export().put == ()
     other = Gallery(tmp_path / "other")
     add_pictures(other, "blue teapot", "red teapot")
-    settings = Settings(data=other.data_dir, kb=TARGET, public_url=PUBLIC)
+    settings = Settings(data=other.data_dir, **shared)
     assert len(Knowledge(other, settings).export().put) == 2
     other.close()
     assert server.files == before

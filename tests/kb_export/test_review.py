@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from kb_pictures import new_picture, rewrite
 from PIL import Image, ImageDraw
 
 from agent_tools.caption_checks import ColorCheck, named_colors
+from agent_tools.diagram_painting import Art
 from agent_tools.errors import NotFound
 from agent_tools.gallery import Gallery, ImageRecord, NewImage
 from agent_tools.knowledge import Knowledge
@@ -166,7 +167,8 @@ def diagram(source: str, **changes: Any) -> NewImage:
     from agent_tools.diagrams.worker import draw
 
     asked = DrawDiagramArguments(source=source, title="Checkout")
-    made = _new_image(asked, draw(source, title="Checkout"))
+    no_studio = cast(Any, None)  # nothing is painted
+    made = _new_image(no_studio, asked, draw(source, title="Checkout"), Art(), None)
     values = {name: getattr(made, name) for name in made.__slots__}
     return NewImage(**{**values, **changes})
 

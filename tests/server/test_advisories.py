@@ -31,8 +31,8 @@ from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools import all_tools
 from server.app import build_app, serve_http
-from server.content import published_schema
 from server.oauth import ResourceServer
+from server.schemas import arguments_schema
 from server.warm_up import WarmUp
 
 pytestmark = pytest.mark.anyio
@@ -193,7 +193,7 @@ async def test_cve_2026_40576_callers_name_ids_never_paths(
     http: httpx2.AsyncClient, studio: Studio, tmp_path: Path
 ) -> None:
     for tool in all_tools():
-        fields = published_schema(tool.Arguments)["properties"]
+        fields = arguments_schema(tool.Arguments)["properties"]
         assert not [field for field in fields if re.search(r"path|file|folder|dir|url", field)]
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     sent = await http.post(

@@ -107,13 +107,13 @@ async def test_a_client_chooses_in_the_meta_of_its_request(era: str, settings: S
         meta: Any = {META_KEY: {"images": "link", "links": "https"}}
         result = await client.call_tool("paint_square", RED, meta=meta)
         assert kinds(result) == ["text", "resource_link"]
-        assert result.content[1].uri.startswith("https://pictures.example/images/img_")
+        assert result.content[1].uri.startswith("https://pictures.example/i/img_")
         # What the model asks for in the call itself is nearer.
         result = await client.call_tool("paint_square", RED | {"images": "inline"}, meta=meta)
         assert kinds(result) == ["text", "image"]
         meta = {META_KEY: {"links": "text"}}
         result = await client.call_tool("paint_square", RED, meta=meta)
-        assert "https://pictures.example/images/img_" in result.content[0].text
+        assert "https://pictures.example/i/img_" in result.content[0].text
         for wrong in ({"pictures": "link"}, {"links": "ftp"}, {"structured": True}, "link", ["x"]):
             meta = {META_KEY: wrong}
             assert (await client.call_tool("paint_square", RED, meta=meta)).is_error, wrong

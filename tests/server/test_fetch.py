@@ -395,6 +395,7 @@ async def test_a_picture_enters_by_its_address_only_where_that_is_allowed(
 # Modules that open addresses of their own: all of them named in the settings, never by a caller.
 KNOWN_CLIENTS = {
     "server/fetch.py": "the guarded function",
+    "agent_tools/langchain_server.py": "the agent-tools server that the caller of the toolkit set",
     "engine/remote_client.py": "the engine that the operator set",
     "kb_export/targets/http.py": "knowledge bases that the operator set",
     "kb_export/targets/webhook.py": "the webhook that the operator set",

@@ -17,6 +17,7 @@ from agent_tools.callers import acting_as
 from agent_tools.errors import InvalidArguments, NotFound
 from agent_tools.finding import Finder
 from agent_tools.gallery import Gallery
+from agent_tools.links import ImageLinks
 from agent_tools.pictures import encode_png
 from agent_tools.results import tool_image
 from agent_tools.settings import Settings
@@ -50,7 +51,10 @@ def studio_of(gallery: Gallery, way: str = "words") -> Studio:
     """Return what the tool uses of a studio; painting is not part of it."""
     finder = Finder(gallery, find_encoder() if way == "meaning" else None)
     parts = SimpleNamespace(
-        gallery=gallery, settings=Settings(data=gallery.data_dir), finder=finder
+        gallery=gallery,
+        settings=Settings(data=gallery.data_dir),
+        finder=finder,
+        links=ImageLinks(gallery, None),
     )
     parts.show = lambda record: tool_image(record, gallery)
     return cast(Studio, parts)
