@@ -17,7 +17,7 @@ from agent_tools.errors import InvalidArguments, NotFound
 from agent_tools.looks import Looks
 from agent_tools.stock import Item, Stock
 from kb_export.captions import clean
-from kb_export.search import MAX_QUESTION, MIN_SCORE
+from kb_export.search import MAX_QUESTION
 from kb_export.search_text import ids_in, telling_words
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ Method = Literal["exact", "meaning", "words", "like", "newest"]
 _WORD = re.compile(r"\w+")
 # Scores are compared with those in cursors; the last bits of a float depend on the gallery's size.
 _DIGITS = 6
+
+# Below these a hit is noise: a cosine of MiniLM's vectors, or a share of the words' weight.
+_NOISE = {"vectors": 0.34, "words": 0.3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ class Finder:
         shares = dict(index.by_words(query))
         ranked = index.by_meaning(query) if self._by_meaning else list(shares.items())
         method: Method = "meaning" if self._by_meaning else "words"
-        noise = MIN_SCORE["vectors" if self._by_meaning else "words"]
+        noise = _NOISE["vectors" if self._by_meaning else "words"]
         least = noise if min_score is None else min_score
         weaker = 0
         for key, score in ranked:
