@@ -10,10 +10,10 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any, Literal
 from xml.sax.saxutils import escape, quoteattr
 
-import numpy
 import PIL
 from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
@@ -59,7 +59,7 @@ def complete_recipe(recipe: Mapping[str, Any], image: Image.Image) -> dict[str, 
     deflate = features.version("zlib_ng") or features.version("zlib") or "unknown"
     versions = {
         "agent-tools": agent_tools.__version__,
-        "numpy": numpy.__version__,
+        "numpy": version("numpy"),
         "pillow": PIL.__version__,
         "zlib": deflate,
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -27,14 +29,11 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
     def image(image_id: str) -> bytes:
         from agent_tools.pictures import encode_png
 
-        check_may_read()
-        try:
+        with reading():
             record = studio.gallery.get(image_id)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
-        if record.media_type == "image/png":
-            return studio.gallery.read_bytes(image_id)
-        return encode_png(studio.gallery.open_image(image_id))
+            if record.media_type == "image/png":
+                return studio.gallery.read_bytes(image_id)
+            return encode_png(studio.gallery.open_image(image_id))
 
     @server.resource(
         "recipe://{image_id}",
@@ -44,11 +43,8 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
         mime_type="application/json",
     )
     def recipe(image_id: str) -> str:
-        check_may_read()
-        try:
+        with reading():
             return json.dumps(studio.gallery.get(image_id).recipe, ensure_ascii=False, indent=2)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
 
     @server.resource(
         "persona://{persona_id}",
@@ -58,11 +54,8 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
         mime_type="application/json",
     )
     def persona(persona_id: str) -> str:
-        check_may_read()
-        try:
+        with reading():
             return studio.personas.get(persona_id).model_dump_json(indent=2)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
 
     @server.resource(
         "pack://{pack_id}",
@@ -74,18 +67,21 @@ def add_resources(server: MCPServer[Any], studio: Studio) -> None:
     def pack(pack_id: str) -> bytes:
         from agent_tools.persona_packs import Packs
 
-        check_may_read()
-        try:
+        with reading():
             return Packs(studio.gallery).read(pack_id)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
 
 
-def check_may_read() -> None:
-    """Let a caller who may read pass.
+@contextmanager
+def reading() -> Iterator[None]:
+    """Read something for a client: with the scope for it, and saying what is not there.
 
     Raises:
-        ResourceError: naming the scope that is missing.
+        ResourceError: if the caller lacks the scope.
+        ResourceNotFoundError: for an id that does not exist, or is another caller's.
     """
     if not may("read"):
         raise ResourceError("This needs the scope 'read', which your token does not have.")
+    try:
+        yield
+    except NotFound as error:
+        raise ResourceNotFoundError(str(error)) from None

@@ -18,10 +18,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID, Apps, ResourceCsp
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 
-from agent_tools.errors import NotFound
-from server.resources import check_may_read
+from server.resources import reading
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,8 +105,5 @@ def add_thumbnails(server: MCPServer[Any], studio: Studio) -> None:
         mime_type="image/webp",
     )
     def thumbnail(image_id: str) -> bytes:
-        check_may_read()
-        try:
+        with reading():
             return studio.gallery.thumbnail(image_id)
-        except NotFound as error:
-            raise ResourceNotFoundError(str(error)) from None
