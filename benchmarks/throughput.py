@@ -103,7 +103,16 @@ async def measure(model: str, threads: int, rounds: int, images: int) -> dict[st
     }
     return {
         **{
-            f"ratio_{count}": round(medians["engine"][count] / medians["plain"][count], 3)
+            # Of each round by itself: the machine's speed drifts from round to round.
+            f"ratio_{count}": round(
+                statistics.median(
+                    engine / plain
+                    for engine, plain in zip(
+                        rates["engine"][count], rates["plain"][count], strict=True
+                    )
+                ),
+                3,
+            )
             for count in CONCURRENCY
         },
         "peak_share": round(statistics.median(shares), 3),
