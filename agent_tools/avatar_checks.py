@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageFilter
-from pydantic import BaseModel, Field
 
 from agent_tools.avatar_pack import head_box, lab_of
-from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb
+from agent_tools.color_space import delta_e_2000, lab_from_linear, linear_from_srgb
+from agent_tools.pack_check import PackCheck
 from agent_tools.portrait import reached_from_edges
 
 if TYPE_CHECKING:
@@ -25,45 +25,6 @@ MIN_EDGE = 10.0
 MIN_DETAIL = 5.0
 _LIGHT, _DARK = "#ffffff", "#1d2026"
 _INK = (0.03, 0.6)
-
-
-class PackCheck(BaseModel):
-    """The checks of one file."""
-
-    path: str
-    width: int
-    height: int
-    bytes: int
-    square: bool = Field(description="Square, and of the side it is named after.")
-    face_in_safe_circle: bool = Field(
-        description="The head lies inside the circle of 80 % of the side."
-    )
-    corners: bool = Field(
-        description="Corners are transparent where they shall be, opaque in full-bleed files."
-    )
-    solid: bool = Field(description="No see-through hole inside the figure.")
-    light_enough: bool = Field(description="At most 256 KB at 512 px.")
-    readable: bool = Field(description="Edge and face can be told apart at 32 px.")
-    edge_on_light: float = Field(
-        description="CIEDE2000 between the figure's edge and a white page (or its own backdrop)."
-    )
-    edge_on_dark: float = Field(
-        description="The same on a dark page (or its own backdrop); below 10 is hard to see."
-    )
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong with the file."""
-        return all(
-            (
-                self.square,
-                self.face_in_safe_circle,
-                self.corners,
-                self.solid,
-                self.light_enough,
-                self.readable,
-            )
-        )
 
 
 def check_file(target: Target, data: bytes, background: str | None = None) -> PackCheck:

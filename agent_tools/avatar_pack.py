@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb
+from agent_tools.color_space import delta_e_2000, lab_from_linear, linear_from_srgb
 from agent_tools.portrait import cut_out, eroded
 from agent_tools.provenance import marked_png
 

@@ -27,7 +27,7 @@ from engine.request import ImageRequest, SamplingParams
 
 if TYPE_CHECKING:
     from agent_tools.gallery import ImageRecord, NewImage
-    from agent_tools.region_masks import RegionArguments
+    from agent_tools.region_arguments import RegionArguments
     from agent_tools.segmentation import Source
     from agent_tools.studio import Studio
     from agent_tools.tools.base import Progress

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from agent_tools.color import linear_from_srgb, parse_color, srgb_from_linear
+from agent_tools.color import parse_color
+from agent_tools.color_space import linear_from_srgb, srgb_from_linear
 from agent_tools.errors import InvalidArguments
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from agent_tools.color import NamedColor, linear_from_srgb, oklab_from_linear, parse_color
+from agent_tools.color import NamedColor, parse_color
 from agent_tools.color_names import PLAIN_COLORS
+from agent_tools.color_space import linear_from_srgb, oklab_from_linear
 from agent_tools.errors import AgentToolsError, InvalidArguments, Refused
 from agent_tools.recolor import color_difference
 from agent_tools.segmentation import segment

@@ -1,6 +1,7 @@
-"""Color: words and hex to sRGB, Oklab, and the CIEDE2000 difference.
+"""Color words: names and hex values to sRGB, and back to the words that people know.
 
-Arrays are numpy, the last axis holds the three channels; shapes before it are free.
+The numbers behind them are in color_space.py, which is imported when the first color is compared:
+tools are listed without numpy.
 """
 
 from __future__ import annotations
@@ -8,49 +9,18 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from agent_tools.color_names import CSS_COLORS, PLAIN_COLORS, TRADE_COLORS
+from agent_tools.color_names import CSS_COLORS, PLAIN_COLORS, PLAIN_SYNONYMS, TRADE_COLORS
 from agent_tools.errors import InvalidArguments
 
-Array = npt.NDArray[np.floating[Any]]
-Bytes = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from agent_tools.color_space import Bytes
 
 _HEX = re.compile(r"#?([0-9a-f]{3}|[0-9a-f]{6})")
 _RGB = re.compile(r"rgb\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)")
 # Shift of Oklab lightness that a word in front of a color name asks for.
 _LIGHTNESS_WORDS = {"pale": 0.14, "light": 0.09, "dark": -0.12, "deep": -0.08}
-
-# Björn Ottosson, https://bottosson.github.io/posts/oklab/
-_LMS_FROM_LINEAR = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-_OKLAB_FROM_LMS = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
-_LMS_FROM_OKLAB = np.linalg.inv(_OKLAB_FROM_LMS)
-_LINEAR_FROM_LMS = np.linalg.inv(_LMS_FROM_LINEAR)
-# IEC 61966-2-1, D65.
-_XYZ_FROM_LINEAR = np.array(
-    [
-        [0.4123907993, 0.3575843394, 0.1804807884],
-        [0.2126390059, 0.7151686788, 0.0721923154],
-        [0.0193308187, 0.1191947798, 0.9505321522],
-    ]
-)
-_WHITE = _XYZ_FROM_LINEAR.sum(axis=1)
-LUMINANCE = _XYZ_FROM_LINEAR[1].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +42,8 @@ class NamedColor:
     @property
     def bytes(self) -> Bytes:
         """The color as an array of sRGB bytes, shape (3,)."""
+        import numpy as np
+
         return np.array(self.rgb, np.uint8)
 
     @property
@@ -101,102 +73,33 @@ def parse_color(text: str) -> NamedColor:
     base = _known_name(rest) if modifier in _LIGHTNESS_WORDS else None
     if base is None:
         raise _unknown_color(text)
-    rgb = _shift_lightness(_ALL_NAMES[base], _LIGHTNESS_WORDS[modifier])
+    from agent_tools.color_space import lightened
+
+    rgb = lightened(_ALL_NAMES[base], _LIGHTNESS_WORDS[modifier])
     return NamedColor(_hex(rgb), rgb, f"{modifier} {base}")
 
 
 def nearest_name(rgb: tuple[int, int, int]) -> tuple[str, float]:
     """Return the known color name closest to `rgb` and its CIEDE2000 distance."""
-    names = list(_ALL_NAMES)
-    lab = lab_from_linear(linear_from_srgb(np.array(list(_ALL_NAMES.values()), np.uint8)))
-    own = lab_from_linear(linear_from_srgb(np.array(rgb, np.uint8)))
-    distances = delta_e_2000(lab, own)
-    best = int(np.argmin(distances))
-    return names[best], float(distances[best])
+    from agent_tools.color_space import nearest
+
+    index, distance = nearest(rgb, tuple(_ALL_NAMES.values()))
+    return tuple(_ALL_NAMES)[index], distance
 
 
-def linear_from_srgb(srgb: Bytes) -> npt.NDArray[np.float32]:
-    """Decode sRGB bytes to linear light, 0 to 1, float32."""
-    return _LINEAR_OF_BYTE[srgb]
+def plain_word(color: NamedColor) -> str:
+    """Return the plain color word nearest to a color: one that every model and shopper knows."""
+    from agent_tools.color_space import nearest
+
+    index, _ = nearest(color.rgb, tuple(_rgb(value) for value in PLAIN_COLORS.values()))
+    return tuple(PLAIN_COLORS)[index]
 
 
-def srgb_from_linear(linear: Array) -> Bytes:
-    """Encode linear light to sRGB bytes; values outside 0 to 1 are clipped.
-
-    A table of 65,536 entries answers within one half of a byte step.
-    """
-    index = np.clip(linear, 0, 1) * np.float32(_ENCODE_STEPS) + np.float32(0.5)
-    return _BYTE_OF_LINEAR[index.astype(np.uint16)]
-
-
-def oklab_from_linear(linear: Array) -> Array:
-    """Convert linear sRGB to Oklab (L 0 to 1; a, b about -0.4 to 0.4)."""
-    lms = linear @ _LMS_FROM_LINEAR.T.astype(linear.dtype)
-    return np.cbrt(lms) @ _OKLAB_FROM_LMS.T.astype(linear.dtype)
-
-
-def linear_from_oklab(oklab: Array) -> Array:
-    """Convert Oklab to linear sRGB; colors outside the gamut leave 0 to 1."""
-    root = oklab @ _LMS_FROM_OKLAB.T.astype(oklab.dtype)
-    return (root * root * root) @ _LINEAR_FROM_LMS.T.astype(oklab.dtype)
-
-
-def lab_from_linear(linear: Array) -> npt.NDArray[np.float64]:
-    """Convert linear sRGB to CIE L*a*b* (D65), L* 0 to 100."""
-    scaled = (np.asarray(linear, np.float64) @ _XYZ_FROM_LINEAR.T) / _WHITE
-    small = scaled <= (6 / 29) ** 3
-    root = np.where(small, scaled * (29 / 6) ** 2 / 3 + 4 / 29, np.cbrt(scaled))
-    x, y, z = root[..., 0], root[..., 1], root[..., 2]
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
-
-
-def delta_e_2000(lab1: Array, lab2: Array) -> npt.NDArray[np.float64]:
-    """Return the CIEDE2000 color difference of broadcastable L*a*b* arrays.
-
-    G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 Color-Difference Formula: Implementation Notes,
-    Supplementary Test Data, and Mathematical Observations", Color Research and Application 30(1),
-    2005, equations 2 to 22, with kL = kC = kH = 1.
-    """
-    l1, a1, b1 = np.moveaxis(np.asarray(lab1, np.float64), -1, 0)
-    l2, a2, b2 = np.moveaxis(np.asarray(lab2, np.float64), -1, 0)
-    mean_chroma7 = ((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2) ** 7
-    g = 0.5 * (1 - np.sqrt(mean_chroma7 / (mean_chroma7 + 25.0**7)))
-    a1, a2 = (1 + g) * a1, (1 + g) * a2
-    c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
-    h1, h2 = np.degrees(np.arctan2(b1, a1)) % 360, np.degrees(np.arctan2(b2, a2)) % 360
-    gray = c1 * c2 == 0
-
-    dl, dc = l2 - l1, c2 - c1
-    turn = np.where(gray, 0.0, (h2 - h1 + 180) % 360 - 180)
-    # Eq. 10 maps exactly opposite hues to +180 when h2 > h1; the remainder above gives -180.
-    turn = np.where((turn == -180) & (h2 > h1), 180.0, turn)
-    dh = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(turn / 2))
-
-    l_mean, c_mean = (l1 + l2) / 2, (c1 + c2) / 2
-    h_sum, far = h1 + h2, np.abs(h1 - h2) > 180
-    h_mean = np.where(far, np.where(h_sum < 360, h_sum + 360, h_sum - 360), h_sum) / 2
-    h_mean = np.where(gray, h_sum, h_mean)
-    t = (
-        1
-        - 0.17 * np.cos(np.radians(h_mean - 30))
-        + 0.24 * np.cos(np.radians(2 * h_mean))
-        + 0.32 * np.cos(np.radians(3 * h_mean + 6))
-        - 0.20 * np.cos(np.radians(4 * h_mean - 63))
-    )
-    l_offset = (l_mean - 50) ** 2
-    s_l = 1 + 0.015 * l_offset / np.sqrt(20 + l_offset)
-    s_c = 1 + 0.045 * c_mean
-    s_h = 1 + 0.015 * c_mean * t
-    c_mean7 = c_mean**7
-    rotation = (
-        -2
-        * np.sqrt(c_mean7 / (c_mean7 + 25.0**7))
-        * np.sin(np.radians(60 * np.exp(-(((h_mean - 275) / 25) ** 2))))
-    )
-    terms = (dl / s_l) ** 2 + (dc / s_c) ** 2 + (dh / s_h) ** 2
-    total = terms + rotation * (dc / s_c) * (dh / s_h)
-    result: npt.NDArray[np.float64] = np.sqrt(np.maximum(total, 0))
-    return result
+def asked_words(color: NamedColor) -> tuple[str, ...]:
+    """Return the words that people ask for a color with, its own name first."""
+    plain = plain_word(color)
+    words = (color.name, plain, PLAIN_SYNONYMS.get(plain, plain))
+    return tuple(dict.fromkeys(words))
 
 
 def _known_name(words: str) -> str | None:
@@ -213,11 +116,8 @@ def _hex(rgb: tuple[int, ...]) -> str:
     return "#" + "".join(f"{channel:02X}" for channel in rgb)
 
 
-def _shift_lightness(rgb: tuple[int, int, int], shift: float) -> tuple[int, int, int]:
-    oklab = oklab_from_linear(linear_from_srgb(np.array(rgb, np.uint8)).astype(np.float64))
-    oklab[0] = np.clip(oklab[0] + shift, 0.05, 0.98)
-    red, green, blue = srgb_from_linear(linear_from_oklab(oklab)).tolist()
-    return red, green, blue
+def _rgb(value: int) -> tuple[int, int, int]:
+    return value >> 16, value >> 8 & 255, value & 255
 
 
 def _unknown_color(text: str) -> InvalidArguments:
@@ -233,18 +133,7 @@ def _unknown_color(text: str) -> InvalidArguments:
     )
 
 
-def _tables() -> tuple[npt.NDArray[np.float32], Bytes]:
-    code = np.arange(256) / 255
-    decode = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
-    linear = np.arange(_ENCODE_STEPS + 1) / _ENCODE_STEPS
-    encode = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return decode.astype(np.float32), np.round(encode * 255).astype(np.uint8)
-
-
-_ENCODE_STEPS = 65535
-_LINEAR_OF_BYTE, _BYTE_OF_LINEAR = _tables()
 _ALL_NAMES = {
-    name: (value >> 16, value >> 8 & 255, value & 255)
-    for name, value in (CSS_COLORS | TRADE_COLORS | PLAIN_COLORS).items()
+    name: _rgb(value) for name, value in (CSS_COLORS | TRADE_COLORS | PLAIN_COLORS).items()
 }
 _BY_COMPACT_NAME = {name.replace(" ", ""): name for name in _ALL_NAMES}

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from agent_tools.color import NamedColor, linear_from_srgb, oklab_from_linear
+from agent_tools.color import NamedColor
+from agent_tools.color_space import linear_from_srgb, oklab_from_linear
 from agent_tools.mask_shapes import (
     Flags,
     Floats,

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb, parse_color
+from agent_tools.color import parse_color
+from agent_tools.color_space import delta_e_2000, lab_from_linear, linear_from_srgb
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound
 from agent_tools.pictures import thumbnail_webp
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from agent_tools.errors import InvalidArguments
 from agent_tools.painting import EditSeed, PromptText
-from agent_tools.region_masks import BoxArgument, PointArgument
+from agent_tools.region_arguments import BoxArgument, PointArgument
 from agent_tools.repeats import Fresh
 from agent_tools.results import ImageInfo
 from agent_tools.tools.base import Arguments

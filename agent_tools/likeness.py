@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
-from agent_tools.color import linear_from_srgb, oklab_from_linear
+from agent_tools.color_space import linear_from_srgb, oklab_from_linear
 from agent_tools.mask_shapes import grow
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from PIL.IcoImagePlugin import IcoFile
 
-from agent_tools.avatar_checks import PackCheck, check_file
+from agent_tools.avatar_checks import check_file
 from agent_tools.avatar_pack import (
     ICO_PATH,
     ICO_SIDES,
@@ -27,6 +27,7 @@ from agent_tools.avatar_pack import (
 )
 from agent_tools.errors import NotFound
 from agent_tools.gallery import write_atomically
+from agent_tools.pack_check import PackCheck
 from agent_tools.personas import Persona, PersonaStore
 from agent_tools.pictures import encode_png
 from agent_tools.provenance import recipe_sha256, xmp_packet

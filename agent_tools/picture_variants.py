@@ -29,19 +29,19 @@ from agent_tools.region_masks import masks_of
 from agent_tools.shape_likeness import structure_likeness
 from agent_tools.tools.base import ProgressEvent
 from agent_tools.variant_batch import (
-    TOOL,
     Batch,
     MadeVariant,
     group_of_product,
     words_of_picture,
 )
+from agent_tools.variant_wishes import VARIANTS_TOOL
 from engine.edit import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_tools.gallery import ImageRecord
-    from agent_tools.region_masks import RegionArguments
+    from agent_tools.region_arguments import RegionArguments
     from agent_tools.studio import Studio
     from agent_tools.tools.base import Progress
     from agent_tools.variant_batch import FoundMask
@@ -147,7 +147,7 @@ def _finished(
             seed=seed,
             request=work.request,
             result=work.result,
-            tool=TOOL,
+            tool=VARIANTS_TOOL,
             arguments={**arguments, "seed": seed, "steps": steps},
             source_type="edited",
             **shared,
@@ -155,7 +155,7 @@ def _finished(
     else:
         recipe = {
             "version": RECIPE_VERSION,
-            "tool": TOOL,
+            "tool": VARIANTS_TOOL,
             "arguments": arguments,
             "model": EXACT_MODEL,
             "method": " and ".join(found.method for found in work.measurements),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from agent_tools.color import linear_from_srgb, oklab_from_linear
+from agent_tools.color_space import linear_from_srgb, oklab_from_linear
 from agent_tools.errors import Refused
 from agent_tools.mask_shapes import overlap, spread
 from agent_tools.segmentation import clean

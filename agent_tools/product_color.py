@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from agent_tools.color import LUMINANCE, oklab_from_linear
+from agent_tools.color_space import LUMINANCE, oklab_from_linear
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]

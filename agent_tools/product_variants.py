@@ -9,12 +9,12 @@ from agent_tools.appearance import STARTER
 from agent_tools.painting import new_image, paint, seeds_from
 from agent_tools.shape_likeness import outline_overlap, structure_likeness
 from agent_tools.variant_batch import (
-    TOOL,
     Batch,
     MadeVariant,
     group_of_product,
     words_of_product,
 )
+from agent_tools.variant_wishes import VARIANTS_TOOL
 from agent_tools.variants import Variant, from_painting, sharp_mask, silhouette_words, words_for
 from engine.request import ImageRequest, SamplingParams
 
@@ -115,7 +115,7 @@ async def paint_variants(
                 request=request,
                 result=result,
                 words=words_of_product(product, wish),
-                tool=TOOL,
+                tool=VARIANTS_TOOL,
                 arguments={
                     "product": product,
                     **wish.said,

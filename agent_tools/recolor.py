@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from agent_tools.color import (
-    NamedColor,
+from agent_tools.color import NamedColor
+from agent_tools.color_space import (
     linear_from_oklab,
     linear_from_srgb,
     oklab_from_linear,

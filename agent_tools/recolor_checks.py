@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb
+from agent_tools.color_space import delta_e_2000, lab_from_linear, linear_from_srgb
 from agent_tools.product_color import Flags, Floats, ProductColor, luminance
 
 if TYPE_CHECKING:

@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb, oklab_from_linear
+from agent_tools.color_space import (
+    delta_e_2000,
+    lab_from_linear,
+    linear_from_srgb,
+    oklab_from_linear,
+)
 from agent_tools.errors import InvalidArguments, Refused
 from agent_tools.mask_shapes import Flags, Floats, box_sum, grow, overlap, spread
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSc
 from agent_tools.color import parse_color
 from agent_tools.errors import InvalidArguments
 from agent_tools.painting import MAX_SEED
-from agent_tools.region_masks import (
+from agent_tools.region_arguments import (
     BoxArgument,
     FromColor,
     MaskId,

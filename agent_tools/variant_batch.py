@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from agent_tools.color import asked_words
 from agent_tools.contact_sheet import SheetCell, contact_sheet
 from agent_tools.painting import RECIPE_VERSION, Input, marked_image
 from agent_tools.provenance import recipe_sha256
-from agent_tools.variants import asked_words
+from agent_tools.variant_wishes import VARIANTS_TOOL
 from agent_tools.wording import Wording, lower_first, shorten, wording
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from agent_tools.results import Measurements
     from agent_tools.segmentation import Source
     from agent_tools.variant_wishes import Wish
-
-TOOL = "create_product_variants"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def sheet_of(batch: Batch, arguments: Mapping[str, Any]) -> NewImage:
     seed = {} if batch.seed is None else {"seed": batch.seed}
     recipe = {
         "version": RECIPE_VERSION,
-        "tool": TOOL,
+        "tool": VARIANTS_TOOL,
         "arguments": {**arguments, **seed},
         "model": batch.model,
     }
@@ -134,7 +133,7 @@ def words_of_picture(source: ImageRecord, wish: Wish) -> Wording:
 
 def group_of_product(facts: Mapping[str, Any]) -> str:
     """Return the group that all variants of a product share."""
-    return f"grp_{recipe_sha256({'tool': TOOL, **facts})[:12]}"
+    return f"grp_{recipe_sha256({'tool': VARIANTS_TOOL, **facts})[:12]}"
 
 
 def _tags(wish: Wish) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from kb_export.record import MAX_FACTS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+VARIANTS_TOOL = "create_product_variants"
+
 Fact = str | int | float | bool
 _MAX_FACT = 200
 # Ours: what a variant is cannot be overruled from outside.

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agent_tools.appearance import STARTER
-from agent_tools.color import (
-    NamedColor,
-    delta_e_2000,
-    lab_from_linear,
-    linear_from_srgb,
-)
-from agent_tools.color_names import PLAIN_COLORS, PLAIN_SYNONYMS
+from agent_tools.color import plain_word
 from agent_tools.errors import Refused
 from agent_tools.recolor import color_difference, recolor
 from agent_tools.recolor_checks import GOOD_DELTA_E
@@ -25,6 +19,7 @@ from engine.starter.captions import complete, parse, product_caption
 if TYPE_CHECKING:
     from PIL import Image
 
+    from agent_tools.color import NamedColor
     from agent_tools.variant_wishes import Wish
 
 SHARP_RING_DELTA_E = 25.0
@@ -57,24 +52,6 @@ class Words:
     warnings: tuple[str, ...] = ()
 
 
-def plain_color(color: NamedColor) -> str:
-    """Return the plain color word nearest to a color: one that every model and shopper knows."""
-    names = list(PLAIN_COLORS)
-    table = np.array([[(v >> 16) & 255, (v >> 8) & 255, v & 255] for v in PLAIN_COLORS.values()])
-    distances = delta_e_2000(
-        lab_from_linear(linear_from_srgb(table.astype(np.uint8))),
-        lab_from_linear(linear_from_srgb(color.bytes)),
-    )
-    return names[int(np.argmin(distances))]
-
-
-def asked_words(color: NamedColor) -> tuple[str, ...]:
-    """Return the words that people ask for a color with, its own name first."""
-    plain = plain_color(color)
-    words = (color.name, plain, PLAIN_SYNONYMS.get(plain, plain))
-    return tuple(dict.fromkeys(words))
-
-
 def words_for(product: str, wish: Wish, model: str) -> Words:
     """Write the prompt of one variant.
 
@@ -90,7 +67,7 @@ def words_for(product: str, wish: Wish, model: str) -> Words:
     parsed = parse(asked)
     if parsed.domain != "product":
         return Words(colored, warnings)
-    color = {} if wish.color is None else {"color": plain_color(wish.color)}
+    color = {} if wish.color is None else {"color": plain_word(wish.color)}
     return Words(product_caption({**parsed.attributes, **color}), warnings)
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from agent_tools.color import delta_e_2000, lab_from_linear, linear_from_srgb, parse_color
+from agent_tools.color import parse_color
+from agent_tools.color_space import delta_e_2000, lab_from_linear, linear_from_srgb
 from agent_tools.recolor import color_difference, recolor
 from agent_tools.recolor_checks import outside_max_change
 from benchmarks.rendered_truth import Rendered, mug, recolored_by_hsv, sneaker, tee

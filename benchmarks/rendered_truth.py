@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from agent_tools.color import linear_from_srgb, srgb_from_linear
+from agent_tools.color_space import linear_from_srgb, srgb_from_linear
 
 _OVERSAMPLE = 2
 

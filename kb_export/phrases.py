@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kb_export.outbox_rows import Database
 
 if TYPE_CHECKING:
@@ -29,6 +27,8 @@ class PhraseVectors:
 
     def of(self, phrases: Sequence[str]) -> Floats:
         """Return one unit vector for each phrase, shape (len(phrases), dimension), float32."""
+        import numpy as np
+
         missing = list(dict.fromkeys(p for p in phrases if p not in self._known))
         if missing:
             self._read(missing)
@@ -36,6 +36,8 @@ class PhraseVectors:
         return np.stack([self._known[phrase] for phrase in phrases])
 
     def _read(self, phrases: Sequence[str]) -> None:
+        import numpy as np
+
         with self._database.lock:
             for phrase in phrases:
                 row = self._database.connection.execute(

@@ -19,8 +19,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kb_export.phrases import PhraseVectors
 from kb_export.search_text import telling_words
 
@@ -97,6 +95,8 @@ class Relevance:
 
     def _weights(self, question: str, own: Floats, words: Sequence[str]) -> Floats:
         """Return how much each word matters: how far the question moves without it; sums to 1."""
+        import numpy as np
+
         without = [
             re.sub(rf"\b{re.escape(word)}\b", " ", question, flags=re.IGNORECASE) for word in words
         ]

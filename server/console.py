@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Column
 
 from agent_tools.errors import (
     AgentToolsError,
@@ -28,7 +26,7 @@ from agent_tools.tools.base import Progress as ReportProgress
 from agent_tools.tools.base import ProgressEvent
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -126,6 +124,9 @@ class Output:
     @contextmanager
     def bars(self) -> Iterator[Bars]:
         """Show progress bars on stderr while calls run; nothing unless it is a terminal."""
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
+
         progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=28),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "diffusers", "transformers", "boto3")
+HEAVY = ("numpy", "torch", "diffusers", "transformers", "boto3")
 STARTS = {
     "import agent_tools": "import agent_tools",
     "its public names": "from agent_tools import *",
@@ -15,6 +15,8 @@ STARTS = {
     "the engine's public names": "from engine import *",
     "import kb_export": "import kb_export",
     "import server": "import server",
+    "every tool with its schemas": "from agent_tools.tools import all_tools; "
+    "[tool.Output.model_json_schema() for tool in all_tools()]",
     "agent-tools --help": "from server.cli import run; run(['--help'])",
     "agent-tools --version": "from server.cli import run; run(['--version'])",
     "agent-tools generate --help": "from server.cli import run; run(['generate', '--help'])",

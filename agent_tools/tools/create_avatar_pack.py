@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
 from pydantic import BaseModel, Field
 
-from agent_tools.avatar_checks import PackCheck
 from agent_tools.errors import InvalidArguments
+from agent_tools.pack_check import PackCheck
 from agent_tools.painting import Input, keep_and_show, marked_image, picture_lines, warning_lines
-from agent_tools.persona_outline import Source, outlined
-from agent_tools.persona_packs import Packs, alt_text
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
 from agent_tools.wording import Wording
 
 if TYPE_CHECKING:
     from agent_tools.gallery import NewImage
+    from agent_tools.persona_outline import Source
     from agent_tools.persona_packs import Pack
     from agent_tools.personas import Persona
     from agent_tools.studio import Studio
@@ -64,6 +62,10 @@ class CreateAvatarPack(Tool):
 
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Outline, cut out, make, check, keep, and report."""
+        # What works on pixels is imported when it is needed: tools are listed without it.
+        from agent_tools.persona_outline import Source, outlined
+        from agent_tools.persona_packs import Packs
+
         asked: CreateAvatarPackArguments = arguments
         persona = studio.personas.get(asked.persona_id)
         if persona.canonical_image_id is None:
@@ -95,6 +97,10 @@ class CreateAvatarPack(Tool):
 
 
 def _preview(persona: Persona, source: Source, pack: Pack) -> NewImage:
+    from PIL import Image
+
+    from agent_tools.persona_packs import alt_text
+
     side = (_PREVIEW_SIDE, _PREVIEW_SIDE)
     alt = alt_text(persona)
     return marked_image(

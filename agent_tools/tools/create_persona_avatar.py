@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from agent_tools.appearance import Expression
 from agent_tools.errors import InvalidArguments
-from agent_tools.likeness import likeness, verdict
 from agent_tools.likeness_rules import check_persona
 from agent_tools.painting import (
     keep_and_show,
@@ -17,17 +16,15 @@ from agent_tools.painting import (
     warning_lines,
 )
 from agent_tools.persona_design import Designed, design, locked, other_model
-from agent_tools.persona_pictures import Change
-from agent_tools.persona_sitting import paint_candidates, paint_derived
 from agent_tools.personas import Persona
 from agent_tools.policy import note_consent
-from agent_tools.portrait import palette
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
 from kb_export.captions import clean
 
 if TYPE_CHECKING:
     from agent_tools.gallery import ImageRecord, NewImage
+    from agent_tools.persona_pictures import Change
     from agent_tools.studio import Studio
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -141,6 +138,10 @@ class CreatePersonaAvatar(Tool):
 
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Find or create the persona, paint what is asked, and report."""
+        # What works on pixels is imported when it is needed: tools are listed without it.
+        from agent_tools.likeness import verdict
+        from agent_tools.persona_sitting import paint_candidates, paint_derived
+
         asked: CreatePersonaAvatarArguments = arguments
         designed = _find_or_design(studio, asked)
         persona, created = designed.persona, designed.created
@@ -239,12 +240,16 @@ def _find_or_design(studio: Studio, asked: CreatePersonaAvatarArguments) -> Desi
 
 
 def _change(asked: CreatePersonaAvatarArguments) -> Change:
+    from agent_tools.persona_pictures import Change
+
     words = (clean(text or "", 200) for text in (asked.background, asked.outfit, asked.pose))
     return Change(asked.expression, *words)
 
 
 def _stored(studio: Studio, persona: Persona, designed: Designed) -> Persona:
     """Store the persona if it changed; its palette is that of its canonical picture."""
+    from agent_tools.portrait import palette
+
     if not designed.created and persona == designed.persona:
         return persona
     if not persona.palette or persona.canonical_image_id != designed.persona.canonical_image_id:
@@ -255,6 +260,8 @@ def _stored(studio: Studio, persona: Persona, designed: Designed) -> Persona:
 
 
 def _likeness(studio: Studio, persona: Persona, records: list[ImageRecord]) -> list[float]:
+    from agent_tools.likeness import likeness
+
     canonical = studio.gallery.open_image(persona.canonical_image_id or "")
     return [likeness(canonical, studio.gallery.open_image(record.image_id)) for record in records]
 

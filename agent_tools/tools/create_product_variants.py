@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_tools.errors import InvalidArguments
 from agent_tools.painting import keep_and_show, warning_lines
-from agent_tools.picture_maker import How
-from agent_tools.picture_variants import vary_picture
 from agent_tools.policy import check_prompt
-from agent_tools.product_variants import paint_variants
 from agent_tools.results import ToolImage, ToolResult
 from agent_tools.tools.base import Progress, Tool
 from agent_tools.variant_arguments import (
@@ -21,8 +18,8 @@ from agent_tools.variant_arguments import (
     check_combination,
     wishes_of,
 )
-from agent_tools.variant_batch import TOOL, sheet_of
-from agent_tools.variant_wishes import check_fact_count
+from agent_tools.variant_batch import sheet_of
+from agent_tools.variant_wishes import VARIANTS_TOOL, check_fact_count
 
 if TYPE_CHECKING:
     from agent_tools.studio import Studio
@@ -34,7 +31,7 @@ MAX_PICTURES = 8
 class CreateProductVariants(Tool):
     """Product variants, painted with one seed or made from a picture of the product."""
 
-    name = TOOL
+    name = VARIANTS_TOOL
     title = "Create product variants"
     description = (
         "Show the same product in up to 8 looks: colors, materials, scenes, styles. From words "
@@ -56,6 +53,11 @@ class CreateProductVariants(Tool):
 
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Make, measure, keep, and report."""
+        # What works on pixels is imported when it is needed: tools are listed without it.
+        from agent_tools.picture_maker import How
+        from agent_tools.picture_variants import vary_picture
+        from agent_tools.product_variants import paint_variants
+
         asked: CreateProductVariantsArguments = arguments
         wishes, warnings = wishes_of(asked)
         check_combination(asked, wishes)

@@ -7,9 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agent_tools.appearance import STARTER
-from agent_tools.background_edit import replace_background
 from agent_tools.edit_arguments import EditImageArguments, EditImageOutput, check_combination
-from agent_tools.edit_pictures import kept_change, open_edit_pictures
 from agent_tools.instruction import backdrop, wanted_picture
 from agent_tools.painting import (
     keep_and_show,
@@ -20,7 +18,7 @@ from agent_tools.painting import (
     warning_lines,
 )
 from agent_tools.policy import check_prompt
-from agent_tools.region_masks import RegionArguments, check_region
+from agent_tools.region_arguments import RegionArguments, check_region
 from agent_tools.results import ToolImage, ToolResult
 from agent_tools.tools.base import Progress, Tool
 from agent_tools.wording import Wording, lower_first, wording
@@ -57,6 +55,9 @@ class EditImage(Tool):
     async def run(self, studio: Studio, arguments: Any, progress: Progress) -> ToolResult:
         """Repaint, measure, keep, and report."""
         asked: EditImageArguments = arguments
+        # What works on pixels is imported when it is needed: tools are listed without it.
+        from agent_tools.edit_pictures import kept_change, open_edit_pictures
+
         source = studio.gallery.get(asked.image_id)
         check_combination(asked)
         if asked.background is not None:
@@ -133,6 +134,8 @@ class EditImage(Tool):
 async def _with_background(
     studio: Studio, asked: EditImageArguments, source: ImageRecord, progress: Progress
 ) -> ToolResult:
+    from agent_tools.background_edit import replace_background
+
     background = asked.background or ""
     check_prompt(background, source.caption)
     region = RegionArguments(mask_id=asked.mask_id, point=asked.point, box=asked.box)

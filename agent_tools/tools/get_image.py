@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from agent_tools.results import ImageInfo, ToolImage, ToolResult, image_info
 from agent_tools.tools.base import Arguments, Progress, Tool
-from agent_tools.variant_batch import TOOL as VARIANTS_TOOL
+from agent_tools.variant_wishes import VARIANTS_TOOL
 
 if TYPE_CHECKING:
     from agent_tools.studio import Studio

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
-from agent_tools.avatar_checks import PackCheck, check_file
+from agent_tools.avatar_checks import check_file
 from agent_tools.avatar_pack import TARGETS, Target, head_box
 from agent_tools.callers import acting_as
 from agent_tools.confetti import with_confetti
 from agent_tools.errors import NotFound, Refused
 from agent_tools.gallery import Gallery
 from agent_tools.likeness import likeness, verdict
+from agent_tools.pack_check import PackCheck
 from agent_tools.persona_packs import Packs
 from agent_tools.personas import Persona, PersonaStore
 from agent_tools.pictures import encode_png

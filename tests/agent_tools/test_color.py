@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent_tools.color import (
+from agent_tools.color import nearest_name, parse_color
+from agent_tools.color_names import PLAIN_COLORS
+from agent_tools.color_space import (
     delta_e_2000,
     lab_from_linear,
     linear_from_oklab,
     linear_from_srgb,
-    nearest_name,
     oklab_from_linear,
-    parse_color,
     srgb_from_linear,
 )
-from agent_tools.color_names import PLAIN_COLORS
 from agent_tools.errors import InvalidArguments
 
 # G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 color-difference formula", table 1, 2005.

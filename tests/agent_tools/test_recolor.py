@@ -9,12 +9,8 @@ import pytest
 from PIL import Image
 
 import agent_tools
-from agent_tools.color import (
-    delta_e_2000,
-    lab_from_linear,
-    linear_from_srgb,
-    parse_color,
-)
+from agent_tools.color import parse_color
+from agent_tools.color_space import delta_e_2000, lab_from_linear, linear_from_srgb
 from agent_tools.errors import InvalidArguments
 from agent_tools.recolor import METHODS, color_difference, recolor
 from agent_tools.recolor_checks import outside_max_change
