@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints
 from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
 from agent_tools.gallery import NewImage
-from agent_tools.policy import check_prompt
+from agent_tools.policy import check_prompt, running_tool
 from agent_tools.previews import preview_every
 from agent_tools.provenance import RECIPE_VERSION as RECIPE_VERSION
 from agent_tools.provenance import (
@@ -71,13 +71,15 @@ async def paint(
         share: the part of the whole call, within [0, 1], that this request fills.
 
     Raises:
-        Refused: if the policy forbids the prompt.
+        Refused: if the policy forbids the prompt, or the checker what was painted.
         Overloaded: if the caller's budget is spent.
         EngineError: from the engine, unchanged; `Studio.call` turns it into ours.
     """
     check_prompt(request.prompt)
     watched = _WATCHED_EVERY if studio.activity.watched else 0
-    request = replace(request, preview_every=preview_every() or watched)
+    # Nobody sees a picture, finished or not, before the checker did.
+    shown_every = 0 if studio.checker is not None else preview_every() or watched
+    request = replace(request, preview_every=shown_every)
     low, high = share
     reached = low
     caller = current_caller()
@@ -102,6 +104,8 @@ async def paint(
                 else:
                     spent = event.result.timings_s
                     cost_s = spent.get("total", 0.0) - spent.get("queued", 0.0)
+                    if studio.checker is not None:
+                        await studio.checker.check(event.result.images, running_tool())
                     await progress(ProgressEvent(high, 1.0, f"{label}: painted"))
                     return event.result
     finally:

@@ -168,6 +168,11 @@ def check_arguments(arguments: BaseModel) -> None:
     call.policy.check(*words, tool=call.tool, consented=consented or call.consented)
 
 
+def running_tool() -> str:
+    """Return the tool whose call runs; empty outside of a call."""
+    return _current().tool
+
+
 def plain_text(*texts: str) -> str:
     """Return texts as rules read them: one line, small letters, no accents, nothing invisible."""
     text = unicodedata.normalize("NFKD", " ".join(texts)).casefold()

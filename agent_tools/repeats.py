@@ -60,6 +60,7 @@ class Repeats:
             "revision": studio.engine.revision,
             "exact": studio.settings.exact_replay,
             "policy": studio.policy.fingerprint,
+            "checker": studio.checker.fingerprint if studio.checker else None,
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

@@ -106,6 +106,17 @@ class Settings(BaseModel):
         description="TOML file with rules of what is never painted, beside the ones there are "
         "(docs/policy.md).",
     )
+    checker: str | None = Field(
+        default=None,
+        description="Image classifier of transformers (a folder or hub id@commit) that looks at "
+        "every painted picture before anybody else does (docs/policy.md).",
+    )
+    checker_refuses: tuple[str, ...] = Field(
+        default=("nsfw",), description="Labels of the checker that are withheld."
+    )
+    checker_threshold: float = Field(
+        default=0.5, gt=0, le=1, description="Score from which the checker withholds a picture."
+    )
     c2pa_certificate: Path | None = Field(
         default=None,
         description="Certificate chain (PEM) that signs every new picture (extra [c2pa]); make one "

@@ -34,6 +34,7 @@ from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
 
 if TYPE_CHECKING:
+    from agent_tools.checker import Checker
     from agent_tools.content_credentials import Seal
     from agent_tools.gallery import Gallery, ImageRecord, NewImage
     from agent_tools.knowledge import Knowledge
@@ -122,6 +123,7 @@ class Studio:
         self.activity = Activity()
         self.links = ImageLinks(gallery, settings.public_url, signed=settings.signed_links)
         self._segmenter: Segmenter | None = None
+        self.checker = _checker(settings)
         self.calls = CallCounts()
         self.budget = Budget(settings.budget_s_per_hour)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
@@ -158,7 +160,9 @@ class Studio:
         return self._segmenter
 
     async def warm_up(self) -> None:
-        """Load the engine's model so that the first call does not wait for it."""
+        """Load the engine's model, and the checker's, so that the first call does not wait."""
+        if self.checker is not None:
+            await asyncio.to_thread(self.checker.load)
         await self.engine.load()
 
     async def call(
@@ -251,6 +255,19 @@ class Studio:
         self._mark.close()
         self.knowledge.close()
         self.gallery.close()
+
+
+def _checker(settings: Settings) -> Checker | None:
+    if settings.checker is None:
+        return None
+    from agent_tools.checker import Checker
+
+    return Checker(
+        settings.checker,
+        settings.checker_refuses,
+        settings.checker_threshold,
+        settings.device,
+    )
 
 
 def _open_seal(gallery: Gallery, settings: Settings) -> Seal:
