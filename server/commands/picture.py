@@ -64,6 +64,9 @@ def edit(
     mask: Annotated[
         str | None, typer.Option(help="White where to repaint: a file or an image_id.")
     ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="What the picture shows, for captions. For files.")
+    ] = None,
     strength: Annotated[float | None, typer.Option(help="How much may change, 0 to 1.")] = None,
     seed: Seed = None,
     steps: Steps = None,
@@ -78,7 +81,7 @@ def edit(
 
     def arguments(studio: Studio) -> dict[str, Any]:
         return {
-            "image_id": take_in(studio, picture),
+            "image_id": take_in(studio, picture, title=title or ""),
             "prompt": prompt,
             "mask_id": take_in(studio, mask, kind="mask") if mask else None,
             "strength": strength,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -124,6 +125,7 @@ def call_tool(
     out: Path | None = None,
     shape: Callable[[ToolResult, list[dict[str, Any]]], Mapping[str, Any]] | None = None,
     show: Callable[[ToolResult], None] | None = None,
+    proof: Callable[[ToolResult], Mapping[str, str]] | None = None,
 ) -> None:
     """Run one tool and show its result.
 
@@ -137,6 +139,7 @@ def call_tool(
         shape: adds fields to the JSON object; gets the result and the image objects, which it
             may extend.
         show: prints the result for people instead of the list of pictures.
+        proof: what was measured of a picture, by image_id, for people.
     """
 
     async def work(studio: Studio, bars: Bars) -> None:
@@ -152,7 +155,7 @@ def call_tool(
         if show is not None:
             show(result)
         else:
-            show_images(output, images, result)
+            show_images(output, images, result, proof(result) if proof else {})
 
     run_in_studio(settings, output, work)
 
@@ -188,14 +191,21 @@ def record_object(record: ImageRecord, out: Path | None = None) -> dict[str, Any
     }
 
 
-def show_images(output: Output, images: list[dict[str, Any]], result: ToolResult) -> None:
-    """Print each picture's path and what it is, for people."""
+def show_images(
+    output: Output,
+    images: list[dict[str, Any]],
+    result: ToolResult,
+    proofs: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Print each picture's path, what it is and what was measured, for people."""
     for image, tool_image in zip(images, result.images, strict=True):
         seed = "" if image["seed"] is None else f", seed {image['seed']}"
         output.say(image["path"])
         output.say(f"  {image['caption']}")
         size = f"{image['width']}x{image['height']}"
         output.say(f"  {image['image_id']} ({size}{seed}, {image['model']})")
+        if said := proofs.get(image["image_id"]):
+            output.say(f"  {said}")
         for note in tool_image.info.notes:
             output.note(f"  Note: {note}")
 

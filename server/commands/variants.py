@@ -58,6 +58,9 @@ def variants(
         str | None, typer.Option(help="perceived (mid-tone) or albedo (full light).")
     ] = None,
     mode: Annotated[str | None, typer.Option(help="exact or generate. For photos.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="What the photo shows, for captions. For photo files.")
+    ] = None,
     scene: Annotated[str | None, typer.Option(help="Where it stands.")] = None,
     material: Annotated[str | None, typer.Option(help="What it is made of.")] = None,
     style: Annotated[str | None, typer.Option(help="How it is pictured.")] = None,
@@ -91,7 +94,8 @@ def variants(
     agent-tools variants --csv catalog.csv --out pictures
     """
     output = Output(as_json=as_json)
-    one = (product, color, mask, point, box, from_color, anchor, mode, scene, material, style)
+    looks = (anchor, mode, title, scene, material, style)
+    one = (product, color, mask, point, box, from_color, *looks)
     if catalog is not None:
         if any(one) or all_prints or count or format or seed is not None or steps:
             raise typer.BadParameter("--csv says everything in its columns; leave the others out.")
@@ -121,9 +125,11 @@ def variants(
         }
         if is_picture_argument(product):
             mask_id = take_in(studio, mask, kind="mask") if mask else None
-            return shared | {"image_id": take_in(studio, product), "mask_id": mask_id}
-        if mask:
-            raise typer.BadParameter("--mask needs a photo as PRODUCT, not words.")
+            image_id = take_in(studio, product, title=title or "")
+            return shared | {"image_id": image_id, "mask_id": mask_id}
+        if mask or title:
+            which = "--mask" if mask else "--title"
+            raise typer.BadParameter(f"{which} needs a photo as PRODUCT, not words.")
         return shared | {"product": product}
 
     call_tool(
@@ -134,6 +140,7 @@ def variants(
         label="Making variants",
         out=out,
         shape=_with_measurements,
+        proof=_proofs,
     )
 
 
@@ -197,3 +204,23 @@ def _with_measurements(result: ToolResult, images: list[dict[str, Any]]) -> Mapp
         if image["image_id"] in by_id:
             image["measurements"] = by_id[image["image_id"]]
     return {"masks": data.get("masks", []), "warnings": data.get("warnings", [])}
+
+
+def _proofs(result: ToolResult) -> Mapping[str, str]:
+    """Say of each variant, by image_id, how close its color came and what stayed."""
+    found = {}
+    for variant in result.data.variants:
+        measured = variant.region_measurements or [
+            each for each in (variant.measurements,) if each is not None
+        ]
+        if not measured:
+            continue
+        said = [f"delta E {m.achieved_delta_e:.2f} to {m.target}" for m in measured]
+        if (change := measured[0].outside_max_change) is not None:
+            said.append(
+                "no byte outside the product changed"
+                if change == 0
+                else f"largest change outside the product {change}"
+            )
+        found[variant.image.image_id] = "; ".join(said)
+    return found
