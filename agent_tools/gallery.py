@@ -370,8 +370,10 @@ class Gallery:
         if path.exists():
             return path.read_bytes()
         from agent_tools.pictures import thumbnail_webp
+        from agent_tools.provenance import read_xmp
 
-        data = thumbnail_webp(self.open_image(record.image_id), side)
+        mark = read_xmp(self.read_bytes(record.image_id))
+        data = thumbnail_webp(self.open_image(record.image_id), side, mark)
         write_atomically(path, data, sync=False)
         return data
 

@@ -61,10 +61,11 @@ def encode_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def thumbnail_webp(image: Image.Image, side: int = 384) -> bytes:
-    """Return a WebP copy whose longest side is at most `side` pixels."""
+def thumbnail_webp(image: Image.Image, side: int = 384, xmp: str = "") -> bytes:
+    """Return a WebP copy whose longest side is at most `side` pixels; it carries the mark `xmp`."""
     copy = image.convert("RGBA" if image.mode in ("RGBA", "LA") else "RGB")
     copy.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    copy.save(buffer, "WEBP", quality=82, method=4)
+    mark = {"xmp": xmp.encode()} if xmp else {}
+    copy.save(buffer, "WEBP", quality=82, method=4, **mark)
     return buffer.getvalue()

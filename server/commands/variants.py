@@ -208,8 +208,9 @@ def _with_measurements(result: ToolResult, images: list[dict[str, Any]]) -> Mapp
 
 def _proofs(result: ToolResult) -> Mapping[str, str]:
     """Say of each variant, by image_id, how close its color came and what stayed."""
+    data: Any = result.data
     found = {}
-    for variant in result.data.variants:
+    for variant in data.variants:
         measured = variant.region_measurements or [
             each for each in (variant.measurements,) if each is not None
         ]

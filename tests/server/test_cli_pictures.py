@@ -140,6 +140,25 @@ def test_variants_of_a_photo_carry_their_measurements(
     assert all(item["outside_max_change"] == 0 for item in measured)
 
 
+def test_people_read_what_the_photo_shows_and_what_was_measured(
+    shared: Path, mug: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, mask = mug
+    sealed = shared / "of-its-own"
+    command = ["--data", str(sealed), "variants", str(photo), "--mask", str(mask)]
+    assert run([*command, "--title", "Enamel mug", "--color", "#2f6f9f"]) == 0
+    said = capsys.readouterr().out
+    assert "  Enamel mug, recolored to #2F6F9F" in said
+    proof = next(line for line in said.splitlines() if "delta E" in line)
+    assert proof.endswith("to #2F6F9F; no byte outside the product changed")
+    assert float(proof.split()[2]) < 2
+
+
+def test_a_title_is_for_a_photo_and_not_for_words(agent_tools: Run) -> None:
+    code, said = agent_tools("variants", "ceramic mug", "--title", "A mug", "--color", "red")
+    assert code == 2 and "--title" in said["error"]["message"]
+
+
 def test_variants_of_words_share_a_seed(agent_tools: Run) -> None:
     code, said = agent_tools(
         "variants", "ceramic mug", "--color", "red", "--color", "navy", "--steps", "2",

@@ -112,6 +112,9 @@ async def test_a_recipe_holds_everything_and_the_file_is_marked_with_its_hash(
     assert "digitalsourcetype/trainedAlgorithmicMedia" in xmp
     assert recipe_sha256(recipe) in xmp
     assert "A mug." in xmp
+    # Encoded again, smaller, it says the same; what came from outside says nothing.
+    assert read_xmp(studio.gallery.thumbnail(record.image_id)) == xmp
+    assert read_xmp(studio.gallery.thumbnail(upload(studio, gradient()))) == ""
 
 
 async def test_every_recipe_makes_the_same_bytes_again(studio: Studio) -> None:
