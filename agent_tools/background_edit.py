@@ -26,7 +26,7 @@ from engine.edit import flatten
 from engine.request import ImageRequest, SamplingParams
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord, NewImage
+    from agent_tools.image_record import ImageRecord, NewImage
     from agent_tools.region_arguments import RegionArguments
     from agent_tools.segmentation import Source
     from agent_tools.studio import Studio

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from agent_tools.callers import current_caller
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
 
 # Means, not results: shown when asked for.
 MEANS = ("mask", "sheet")

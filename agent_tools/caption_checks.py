@@ -24,7 +24,8 @@ from kb_export.review import Verdict
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
 
 # A shop's customers call a product by this color although its mid-tone is so far from it.
 SAME_COLOR_DELTA_E = 12.0

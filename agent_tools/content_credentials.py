@@ -17,7 +17,8 @@ import agent_tools
 from agent_tools.errors import AgentToolsError, BadSettings
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, NewImage
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import NewImage
 
 _MEDIA_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 _TABLE = (

@@ -15,7 +15,8 @@ from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound
 from agent_tools.pictures import thumbnail_webp
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
 
 # Longest side that CIEDE2000 is computed on: half a second a megapixel is too long for a page.
 _WORK_SIDE = 512

@@ -12,7 +12,7 @@ from engine.registry import find_model
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent_tools.gallery import NewImage
+    from agent_tools.image_record import NewImage
     from engine.request import ImageResult
 
 # Distilled models paint in few steps; fewer would show nothing to choose by.

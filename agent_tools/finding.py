@@ -21,7 +21,8 @@ from kb_export.search import MAX_QUESTION
 from kb_export.search_text import ids_in, telling_words
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
     from kb_export.encoder import Encoder
     from kb_export.text_index import Report
 

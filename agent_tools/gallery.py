@@ -12,97 +12,30 @@ import hmac
 import io
 import json
 import os
-import secrets
 import sqlite3
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from PIL import Image
 
 from agent_tools.callers import current_caller, sees_all
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound
+from agent_tools.files import write_atomically
+from agent_tools.gallery_schema import create_schema
+from agent_tools.image_record import ImageRecord, NewImage
 from agent_tools.recent import RecentBytes
 
-Kind = Literal["product", "persona", "diagram", "picture", "sheet", "upload", "mask"]
-SCHEMA_VERSION = 2
 REWRITTEN = ("title", "caption", "alt", "use_when")
 _JSON_FIELDS = ("tags", "recipe", "metadata", "notes")
 _SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 UNTITLED_UPLOAD = "An uploaded picture"  # nobody said what it shows
 _RECENT_THUMBNAILS = 8_000_000  # bytes, about 400 of them
 _ORPHAN_AGE_S = 600  # another process may be between rename and commit
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
-    """One picture of the gallery.
-
-    Attributes:
-        image_id: "img_" and 24 hex digits of the file's sha256: same picture, same id. What is
-            bound to a caller has 32 digits of a keyed hash (see `Gallery`).
-        path: the file on this machine; never leaves it except through the command line.
-        group: pictures of one call (variants of one product) share it.
-        parent_id: the picture this one was made from.
-        recipe: everything needed to make it again; empty in what others published.
-        metadata: flat facts that travel to knowledge bases (sku, color, persona_id).
-        caller: whose it is; None if it belongs to nobody in particular.
-    """
-
-    image_id: str
-    sha256: str
-    path: Path
-    media_type: str
-    width: int
-    height: int
-    seed: int | None
-    model: str
-    tool: str
-    kind: Kind
-    title: str
-    caption: str
-    alt: str
-    long_description: str
-    use_when: str
-    tags: tuple[str, ...]
-    group: str | None
-    parent_id: str | None
-    recipe: dict[str, Any]
-    metadata: dict[str, str | int | float | bool]
-    notes: tuple[str, ...]
-    created_at: float
-    caller: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewImage:
-    """A picture about to enter the gallery: the encoded file and what is known about it."""
-
-    data: bytes
-    media_type: str
-    width: int
-    height: int
-    model: str
-    tool: str
-    kind: Kind
-    title: str
-    caption: str
-    alt: str
-    seed: int | None = None
-    long_description: str = ""
-    use_when: str = ""
-    tags: tuple[str, ...] = ()
-    group: str | None = None
-    parent_id: str | None = None
-    recipe: dict[str, Any] = field(default_factory=dict)
-    metadata: dict[str, str | int | float | bool] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
 
 InTransaction = Callable[[sqlite3.Connection, list[ImageRecord]], None]
 
@@ -147,7 +80,8 @@ class Gallery:
         self.connection.execute("PRAGMA journal_mode=WAL")
         # FULL: an acknowledged picture survives power loss, not only a crash of the process.
         self.connection.execute("PRAGMA synchronous=FULL")
-        self._create_schema()
+        with self.transaction() as connection:
+            create_schema(connection, data_dir)
         self._key = bytes.fromhex(
             self.connection.execute("SELECT value FROM secrets WHERE name = 'ids'").fetchone()[0]
         )
@@ -301,7 +235,8 @@ class Gallery:
         parent: str | None = None,
     ) -> list[ImageRecord]:
         """Return the caller's newest records first, filtered by what is given."""
-        clauses, values = ["1"], []  # type: list[str], list[Any]
+        clauses = ["1"]
+        values: list[str | float | None] = []
         if not self.sees_all():
             clauses.append("caller = ?")
             values.append(current_caller())
@@ -382,45 +317,6 @@ class Gallery:
         with self.lock:
             self.connection.close()
 
-    def _create_schema(self) -> None:
-        with self.transaction() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise AgentToolsError(
-                    f"The data directory {self.data_dir} was written by a newer agent-tools "
-                    f"(schema {version}, this one knows {SCHEMA_VERSION}).",
-                    code="data_directory",
-                    hint="Update agent-tools or use another directory.",
-                )
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS images (image_id TEXT PRIMARY KEY, sha256 TEXT, "
-                "file TEXT, media_type TEXT, width INTEGER, height INTEGER, seed INTEGER, "
-                "model TEXT, tool TEXT, kind TEXT, title TEXT, caption TEXT, alt TEXT, "
-                "long_description TEXT, use_when TEXT, tags TEXT, group_id TEXT, parent_id TEXT, "
-                "recipe TEXT, metadata TEXT, notes TEXT, created_at REAL, caller TEXT, "
-                "published INTEGER NOT NULL DEFAULT 0)"
-            )
-            if version == 1:
-                connection.execute("ALTER TABLE images ADD COLUMN caller TEXT")
-                connection.execute(
-                    "ALTER TABLE images ADD COLUMN published INTEGER NOT NULL DEFAULT 0"
-                )
-                connection.execute("ALTER TABLE personas ADD COLUMN caller TEXT")
-            connection.execute("CREATE INDEX IF NOT EXISTS images_by_time ON images(created_at)")
-            connection.execute("CREATE INDEX IF NOT EXISTS images_by_parent ON images(parent_id)")
-            connection.execute("CREATE INDEX IF NOT EXISTS images_by_hash ON images(sha256)")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS personas (persona_id TEXT PRIMARY KEY, body TEXT, "
-                "caller TEXT)"
-            )
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value TEXT)"
-            )
-            connection.execute(
-                "INSERT OR IGNORE INTO secrets VALUES ('ids', ?)", (secrets.token_hex(32),)
-            )
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
     def _remove_orphans(self) -> None:
         known = {row[0] for row in self.connection.execute("SELECT file FROM images")}
         too_young = time.time() - _ORPHAN_AGE_S
@@ -498,24 +394,3 @@ class Gallery:
 
 def _thumbnail_name(record: ImageRecord, side: int) -> str:
     return f"{record.sha256[:32]}-{side}.webp"
-
-
-def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Write to a temporary file beside `path`, flush it to the disk, rename it into place."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    if sync and hasattr(os, "O_DIRECTORY"):
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

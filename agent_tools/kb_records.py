@@ -13,7 +13,8 @@ from kb_export.errors import BadRecord
 from kb_export.record import CaptionSource, KBRecord
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
     from agent_tools.settings import Settings
 
 _NOT_MODELS = frozenset({"upload", "exact-recolor", "exact-background"})

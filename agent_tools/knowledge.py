@@ -22,7 +22,8 @@ from kb_export.search import Hit, SearchIndex
 from kb_export.targets import KBTarget, open_target, target_name
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
     from agent_tools.settings import Settings
     from kb_export.encoder import Encoder
     from kb_export.record import KBRecord

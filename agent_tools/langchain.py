@@ -136,7 +136,7 @@ class _StudioSource:
         self._owned = owned
 
     async def describe(self) -> list[_Described]:
-        tools = self._studio.tools.values()
+        tools = self._studio.offered.values()
         return [_describe(tool) for tool in tools if not tool.about_jobs]
 
     async def call(

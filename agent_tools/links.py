@@ -13,7 +13,8 @@ import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
 
 FOLDER = "i"
 _NAME = "image_links"

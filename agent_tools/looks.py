@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from agent_tools.errors import NotFound
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
     from agent_tools.similarity import Floats
     from kb_export.text_index import Report
 

@@ -19,7 +19,8 @@ from agent_tools.provenance import PNG_XMP_KEY, recipe_sha256
 from kb_export.captions import clean
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_PACKET = 65_536

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 
 from agent_tools.callers import current_caller
 from agent_tools.errors import AgentToolsError
-from agent_tools.gallery import NewImage
+from agent_tools.image_record import NewImage
 from agent_tools.policy import check_prompt, running_tool
 from agent_tools.previews import preview_every
 from agent_tools.provenance import RECIPE_VERSION as RECIPE_VERSION
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from agent_tools.gallery import ImageRecord, Kind
+    from agent_tools.image_record import ImageRecord, Kind
     from agent_tools.provenance import FileFormat, SourceType
     from agent_tools.results import ToolImage
     from agent_tools.studio import Studio

@@ -18,7 +18,8 @@ from kb_export.captions import clean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
     from agent_tools.studio import Studio
 
 MAX_ATTRIBUTES = 16

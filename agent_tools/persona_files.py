@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from agent_tools.errors import AgentToolsError, InvalidArguments
-from agent_tools.gallery import NewImage
+from agent_tools.image_record import NewImage
 from agent_tools.likeness_rules import check_persona
 from agent_tools.persona_design import pictures_of
 from agent_tools.persona_packs import zipped
@@ -21,7 +21,7 @@ from agent_tools.personas import Persona
 from agent_tools.pictures import decode_picture
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord, Kind
+    from agent_tools.image_record import ImageRecord, Kind
     from agent_tools.studio import Studio
 
 FORMAT = "agent-tools/persona@1"

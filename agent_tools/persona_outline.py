@@ -19,7 +19,8 @@ from agent_tools.tools.base import no_progress
 from engine.request import ImageRequest
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord, NewImage
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord, NewImage
     from agent_tools.studio import Studio
 
 # In this order the starter paints a silhouette when figure and background run into each other.

@@ -26,7 +26,7 @@ from agent_tools.avatar_pack import (
     master_of,
 )
 from agent_tools.errors import NotFound
-from agent_tools.gallery import write_atomically
+from agent_tools.files import write_atomically
 from agent_tools.pack_check import PackCheck
 from agent_tools.personas import Persona, PersonaStore
 from agent_tools.pictures import encode_png

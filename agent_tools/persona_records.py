@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_tools.appearance import Expression
-    from agent_tools.gallery import NewImage
+    from agent_tools.image_record import NewImage
     from agent_tools.persona_outline import Source
     from agent_tools.persona_pictures import Change, Derived
     from agent_tools.personas import Persona

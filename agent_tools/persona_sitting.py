@@ -16,7 +16,7 @@ from agent_tools.persona_records import Sitter
 from engine.request import ImageRequest
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord, NewImage
+    from agent_tools.image_record import ImageRecord, NewImage
     from agent_tools.persona_pictures import Change
     from agent_tools.personas import Persona
     from agent_tools.studio import Studio

@@ -20,7 +20,7 @@ from engine.request import ImageRequest, SamplingParams
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.image_record import ImageRecord
     from agent_tools.provenance import FileFormat
     from agent_tools.results import Measurements
     from agent_tools.studio import Studio

@@ -40,7 +40,7 @@ from engine.edit import flatten
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.image_record import ImageRecord
     from agent_tools.region_arguments import RegionArguments
     from agent_tools.studio import Studio
     from agent_tools.tools.base import Progress

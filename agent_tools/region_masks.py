@@ -11,6 +11,7 @@ from agent_tools.color import parse_color
 from agent_tools.errors import InvalidArguments
 from agent_tools.painting import Input, open_input
 from agent_tools.pictures import encode_png
+from agent_tools.region_arguments import RegionArguments
 from agent_tools.regions import Region, find_region
 from agent_tools.segmentation import DoubtfulMask
 from agent_tools.variant_batch import FoundMask
@@ -18,8 +19,7 @@ from agent_tools.variant_batch import FoundMask
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent_tools.gallery import ImageRecord
-    from agent_tools.region_arguments import RegionArguments
+    from agent_tools.image_record import ImageRecord
     from agent_tools.segmentation import Segmentation
     from agent_tools.studio import Studio
 

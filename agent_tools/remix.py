@@ -9,7 +9,7 @@ from agent_tools.errors import InvalidArguments
 from agent_tools.tools.base import Progress, no_progress
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.image_record import ImageRecord
     from agent_tools.results import ToolResult
     from agent_tools.studio import Studio
 

@@ -17,7 +17,8 @@ from agent_tools.remix import recipe_call
 from agent_tools.tools.base import Progress, no_progress
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import Gallery, ImageRecord
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord
     from agent_tools.studio import Studio
 
 

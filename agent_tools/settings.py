@@ -158,6 +158,12 @@ class Settings(BaseModel):
         description="Whether that server is sent seed, steps and other keys that OpenAI's API does "
         "not have: 'auto' leaves out what it refuses.",
     )
+    tools: tuple[str, ...] = Field(
+        default=(),
+        description="Tools that agents are offered, comma-separated, such as "
+        "'generate_image,get_image'; 'core' stands for the nine that most need. All if unset. "
+        "get_job and cancel_job always come along.",
+    )
     images: Literal["inline", "link", "both", "none"] = Field(
         default="both", description="How pictures travel in tool results."
     )
@@ -252,7 +258,9 @@ class Settings(BaseModel):
     max_upload_mb: float = Field(default=20, gt=0, le=200, description="Largest picture taken in.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("accept_license", "models", "model_aliases", mode="before")
+    @field_validator(
+        "accept_license", "models", "model_aliases", "checker_refuses", "tools", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (

@@ -36,7 +36,8 @@ from agent_tools.tools.base import Progress, Tool, no_progress
 if TYPE_CHECKING:
     from agent_tools.checker import Checker
     from agent_tools.content_credentials import Seal
-    from agent_tools.gallery import Gallery, ImageRecord, NewImage
+    from agent_tools.gallery import Gallery
+    from agent_tools.image_record import ImageRecord, NewImage
     from agent_tools.knowledge import Knowledge
     from agent_tools.personas import PersonaStore
     from agent_tools.segmenters import Segmenter
@@ -107,7 +108,7 @@ class Studio:
         from agent_tools.idempotency import Idempotency
         from agent_tools.jobs import Jobs
         from agent_tools.process_mark import ProcessMark
-        from agent_tools.tools import all_tools
+        from agent_tools.tools import all_tools, chosen_names
 
         self.settings = settings
         self.engine = engine
@@ -127,6 +128,8 @@ class Studio:
         self.calls = CallCounts()
         self.budget = Budget(settings.budget_s_per_hour)
         self.tools: dict[str, Tool] = {tool.name: tool for tool in all_tools()}
+        kept_back = self.tools.keys() - chosen_names(settings.tools, all_tools())
+        self._kept_back = frozenset(kept_back)
 
     @classmethod
     def open(cls, settings: Settings) -> Studio:
@@ -140,6 +143,11 @@ class Studio:
             gallery.seal = _open_seal(gallery, settings)
         engine = open_engine(settings)
         return cls(settings, engine, gallery, PersonaStore(gallery), Knowledge(gallery, settings))
+
+    @property
+    def offered(self) -> dict[str, Tool]:
+        """The tools that agents are offered: all, but for those that the settings leave out."""
+        return {name: tool for name, tool in self.tools.items() if name not in self._kept_back}
 
     @property
     def segmenter(self) -> Segmenter | None:
@@ -201,9 +209,7 @@ class Studio:
     ) -> ToolResult:
         tool = self.tools.get(name)
         if tool is None:
-            raise NotFound(
-                f"There is no tool '{name[:80]}'.", hint=f"Tools: {', '.join(sorted(self.tools))}."
-            )
+            raise unknown_tool(name, self.tools)
         if not tool.about_jobs:  # a job is its caller's own, whose call was allowed
             require_scope(tool.scope)
         try:
@@ -255,6 +261,13 @@ class Studio:
         self._mark.close()
         self.knowledge.close()
         self.gallery.close()
+
+
+def unknown_tool(name: str, offered: Mapping[str, Tool]) -> NotFound:
+    """Return the error for a tool that is not there, naming those that are."""
+    return NotFound(
+        f"There is no tool '{name[:80]}'.", hint=f"Tools: {', '.join(sorted(offered))}."
+    )
 
 
 def _checker(settings: Settings) -> Checker | None:

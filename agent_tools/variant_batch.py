@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from agent_tools.gallery import ImageRecord, NewImage
+    from agent_tools.image_record import ImageRecord, NewImage
     from agent_tools.results import Measurements
     from agent_tools.segmentation import Source
     from agent_tools.variant_wishes import Wish

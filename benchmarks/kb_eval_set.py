@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from agent_tools.gallery import Gallery, NewImage
+from agent_tools.gallery import Gallery
+from agent_tools.image_record import NewImage
 from agent_tools.kb_records import Records
 from agent_tools.pictures import encode_png
 from agent_tools.settings import Settings

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from agent_tools.gallery import Gallery, NewImage
+from agent_tools.gallery import Gallery
+from agent_tools.image_record import NewImage
 from agent_tools.pictures import encode_png
 from kb_export.outbox import Outbox
 from kb_export.record import KBRecord

@@ -9,7 +9,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from agent_tools.gallery import Gallery, ImageRecord
+from agent_tools.gallery import Gallery
+from agent_tools.image_record import ImageRecord
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #f6f4ee; --card: #fff; --ink: #22252b; --soft: #626975;

@@ -31,7 +31,7 @@ from agent_tools.callers import acting_as, may
 from agent_tools.errors import AgentToolsError, BadSettings, Overloaded
 from agent_tools.inline import MOST_SINGLE
 from agent_tools.settings import Settings
-from agent_tools.studio import Studio
+from agent_tools.studio import Studio, unknown_tool
 from agent_tools.tools.base import Progress, ProgressEvent, Tool
 from server import content, delivery
 from server.apps.gallery import (
@@ -77,7 +77,7 @@ class ToolServer(MCPServer[Any]):
         self._studio = studio
         self._on_listed = on_listed
         settings = studio.settings
-        self._published = [_published(tool, settings) for tool in studio.tools.values()]
+        self._published = [_published(tool, settings) for tool in studio.offered.values()]
         super().__init__(
             "agent-tools",
             title="Agent Tools",
@@ -105,13 +105,16 @@ class ToolServer(MCPServer[Any]):
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Run a tool. What fails is told to the model with the next step, in the result."""
-        if name not in self._studio.tools and self._tool_manager.get_tool(name) is not None:
+        offered = self._studio.offered
+        if name not in offered and self._tool_manager.get_tool(name) is not None:
             return await super().call_tool(name, arguments, context)  # one that was added
         started = time.monotonic()
         outcome = "ok"
         try:
             _check_rate(context)
-            tool = self._studio.tools.get(name)
+            tool = offered.get(name)
+            if tool is None and name in self._studio.tools:
+                raise unknown_tool(name, offered)
             settings, own = delivery.chosen(self._studio.settings, tool, arguments)
             result = await self._studio.call(name, own, _progress_to(context))
             note(result)
@@ -129,7 +132,7 @@ class ToolServer(MCPServer[Any]):
             logger.exception("A tool failed unexpectedly")
             return content.failure(_internal_error())
         finally:
-            known = name if name in self._studio.tools else "(unknown)"
+            known = name if name in offered else "(unknown)"
             seconds = round(time.monotonic() - started, 3)
             fields = {"tool": known, "outcome": outcome, "seconds": seconds}
             logger.info("tool call", extra={"fields": fields})

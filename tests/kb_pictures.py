@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from agent_tools.gallery import Gallery, ImageRecord, NewImage
+from agent_tools.gallery import Gallery
+from agent_tools.image_record import ImageRecord, NewImage
 from agent_tools.pictures import encode_png
 
 

@@ -2,7 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
+from agent_tools.errors import BadSettings
 from agent_tools.tools.base import Tool
+
+CORE: Final = (
+    "generate_image",
+    "edit_image",
+    "create_product_variants",
+    "create_persona_avatar",
+    "draw_diagram",
+    "get_image",
+    "find_images",
+    "export_to_kb",
+    "search_kb",
+)
+
+
+def chosen_names(asked: Sequence[str], tools: Sequence[Tool]) -> frozenset[str]:
+    """Return the names of the tools that a server offers.
+
+    Args:
+        asked: names, and "core" for `CORE`; empty means all.
+        tools: all there are. Those about jobs come along: any call may take long.
+
+    Raises:
+        BadSettings: if a name is unknown.
+    """
+    known = {tool.name for tool in tools}
+    names = {name for word in asked for name in (CORE if word == "core" else (word,))}
+    if unknown := sorted(names - known):
+        raise BadSettings(
+            f"Setting 'tools' names no tool: {', '.join(unknown)}.",
+            hint=f"Tools: core, {', '.join(sorted(known))}.",
+            data={"setting": "tools"},
+        )
+    return frozenset(names or known) | {tool.name for tool in tools if tool.about_jobs}
 
 
 def all_tools() -> tuple[Tool, ...]:

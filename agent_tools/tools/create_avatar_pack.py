@@ -15,7 +15,7 @@ from agent_tools.tools.base import Arguments, Progress, ProgressEvent, Tool
 from agent_tools.wording import Wording
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import NewImage
+    from agent_tools.image_record import NewImage
     from agent_tools.persona_outline import Source
     from agent_tools.persona_packs import Pack
     from agent_tools.personas import Persona

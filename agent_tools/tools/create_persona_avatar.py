@@ -23,7 +23,7 @@ from agent_tools.tools.base import Arguments, Progress, Tool
 from kb_export.captions import clean
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord, NewImage
+    from agent_tools.image_record import ImageRecord, NewImage
     from agent_tools.persona_pictures import Change
     from agent_tools.studio import Studio
 

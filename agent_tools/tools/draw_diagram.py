@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from agent_tools.diagrams.graph import Graph, mermaid_ids, to_mermaid
 from agent_tools.diagrams.source import KINDS, MAX_CHARACTERS
-from agent_tools.gallery import NewImage
+from agent_tools.image_record import NewImage
 from agent_tools.painting import MAX_SEED
 from agent_tools.provenance import complete_recipe, marked_png, recipe_sha256, xmp_packet
 from agent_tools.results import ImageInfo, ToolResult

@@ -25,7 +25,7 @@ from agent_tools.wording import Wording, lower_first, wording
 from engine.request import ImageRequest, Margins, SamplingParams
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.image_record import ImageRecord
     from agent_tools.studio import Studio
 
 # More makes the starter paint things where only its backdrop belongs (seen in pictures).

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from agent_tools.errors import InvalidArguments
 from agent_tools.finding import Found, Wish
-from agent_tools.gallery import Kind
+from agent_tools.image_record import Kind
 from agent_tools.results import ImageInfo, ToolResult, image_info
 from agent_tools.threads import on_thread
 from agent_tools.tools.base import Arguments, Progress, Tool

@@ -32,7 +32,7 @@ from engine.request import ImageRequest, SamplingParams
 if TYPE_CHECKING:
     from PIL import Image
 
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.image_record import ImageRecord
     from agent_tools.studio import Studio
 
 _VARIATION = 0.5

@@ -12,7 +12,7 @@ from agent_tools.results import ToolResult
 from agent_tools.tools.base import Arguments, Progress, Tool
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.image_record import ImageRecord
     from agent_tools.studio import Studio
     from kb_export.search import Hit
 

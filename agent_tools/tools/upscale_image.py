@@ -26,7 +26,7 @@ from agent_tools.wording import Wording
 from engine.request import ImageRequest, SamplingParams
 
 if TYPE_CHECKING:
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.image_record import ImageRecord
     from agent_tools.studio import Studio
 
 

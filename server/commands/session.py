@@ -22,7 +22,7 @@ from server.console import Bars, Output
 if TYPE_CHECKING:
     from PIL import Image
 
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.image_record import ImageRecord
     from agent_tools.results import ToolImage, ToolResult
     from agent_tools.studio import Studio
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent_tools.gallery import ImageRecord
+from agent_tools.image_record import ImageRecord
 from agent_tools.studio import Studio
 from server.images_api.bodies import Asked, Painted
 from server.images_api.jobs import Completed, Job, Made, Partial

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from agent_tools.gallery import ImageRecord
+from agent_tools.image_record import ImageRecord
 from agent_tools.pictures import decode_picture, encode_png
 from agent_tools.studio import Studio
 from server.bodies import BodyTooLarge, bounded_body, once

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from agent_tools.errors import Refused
-from agent_tools.gallery import ImageRecord
+from agent_tools.image_record import ImageRecord
 from agent_tools.provenance import marked_png, read_xmp
 from agent_tools.segmentation import segment
 from server.images_api.bodies import Asked, OutputFormat, Painted

@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agent_tools.errors import AgentToolsError
-from agent_tools.gallery import ImageRecord
 from agent_tools.idempotency import check_key, seed_of
+from agent_tools.image_record import ImageRecord
 from agent_tools.studio import Studio
 from server.images_api.answers import Answering, EventKind
 from server.images_api.bodies import (

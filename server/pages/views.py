@@ -14,7 +14,7 @@ from kb_export.captions import markdown
 
 if TYPE_CHECKING:
     from agent_tools.activity import Call
-    from agent_tools.gallery import ImageRecord
+    from agent_tools.image_record import ImageRecord
     from agent_tools.studio import Studio
     from kb_export.search import Hit
     from server.pages.runs import Run

@@ -11,7 +11,8 @@ import pytest
 from kb_pictures import add_pictures, new_picture
 from PIL import Image
 
-from agent_tools.gallery import Gallery, ImageRecord
+from agent_tools.gallery import Gallery
+from agent_tools.image_record import ImageRecord
 from agent_tools.links import ImageLinks
 from agent_tools.marks import read_mark, read_origin
 from agent_tools.painting import marked_image

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from kb_pictures import add_pictures, rewrite
 
-from agent_tools.gallery import Gallery, ImageRecord
+from agent_tools.gallery import Gallery
+from agent_tools.image_record import ImageRecord
 from agent_tools.knowledge import Knowledge
 from agent_tools.settings import Settings
 from kb_export.errors import KBError, NotIndexed, TargetUnavailable

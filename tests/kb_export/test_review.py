@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 from agent_tools.caption_checks import ColorCheck, named_colors
 from agent_tools.diagram_painting import Art
 from agent_tools.errors import NotFound
-from agent_tools.gallery import Gallery, ImageRecord, NewImage
+from agent_tools.gallery import Gallery
+from agent_tools.image_record import ImageRecord, NewImage
 from agent_tools.knowledge import Knowledge
 from agent_tools.pictures import encode_png
 from agent_tools.settings import Settings

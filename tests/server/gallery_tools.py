@@ -12,7 +12,7 @@ from pydantic import Field
 from small_tools import SquareOutput, small_studio
 
 import agent_tools
-from agent_tools.gallery import ImageRecord, NewImage
+from agent_tools.image_record import ImageRecord, NewImage
 from agent_tools.knowledge import Knowledge
 from agent_tools.provenance import marked_png, recipe_sha256, xmp_packet
 from agent_tools.results import ToolResult

@@ -16,7 +16,8 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from agent_tools.errors import Overloaded
-from agent_tools.gallery import Gallery, NewImage
+from agent_tools.gallery import Gallery
+from agent_tools.image_record import NewImage
 from agent_tools.knowledge import KnowledgeStatus
 from agent_tools.personas import PersonaStore
 from agent_tools.pictures import encode_png

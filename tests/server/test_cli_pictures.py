@@ -266,7 +266,7 @@ def test_ctrl_c_cancels_cleanly_and_keeps_nothing(
     """A terminal shows the steps on stderr; Ctrl-C in the middle ends with 130 and one object."""
     terminal, stderr = pty.openpty()
     command = [sys.executable, "-m", "server.cli", "--data", str(tmp_path / "data")]
-    command += ["generate", "a mug", "--steps", "150", "--count", "4", "--json"]
+    command += ["generate", "a mug", "--steps", "150", "--count", "4", "--size", "256", "--json"]
     process = subprocess.Popen(
         [*command, "--model", str(tiny_stable_diffusion)],
         stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ from small_tools import http_server
 from test_kb_pages import Page as PageOfLinks
 
 from agent_tools.callers import acting_as
-from agent_tools.gallery import ImageRecord
+from agent_tools.image_record import ImageRecord
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from server.tokens import TokenStore

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from agent_tools.gallery import ImageRecord
+from agent_tools.image_record import ImageRecord
 from agent_tools.pictures import encode_png
 from agent_tools.results import ToolResult
 from agent_tools.studio import Studio

@@ -16,7 +16,8 @@ from painting_helpers import QUICK
 from agent_tools.budget import Budget
 from agent_tools.callers import Forbidden, acting_as, current_caller, require_scope
 from agent_tools.errors import AgentToolsError, NotFound, Overloaded
-from agent_tools.gallery import Gallery, ImageRecord
+from agent_tools.gallery import Gallery
+from agent_tools.image_record import ImageRecord
 from agent_tools.persona_design import pictures_of
 from agent_tools.personas import Persona, PersonaStore, persona_id_for
 from agent_tools.studio import Studio
@@ -83,20 +84,18 @@ def test_ids_under_another_key_are_other_ids(tmp_path: Path) -> None:
     assert len(ids) == 2
 
 
-def test_a_directory_of_the_first_version_is_taken_over_as_the_local_users(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "age"), [(1, "older"), (99, "newer")])
+def test_a_directory_of_another_version_is_refused_and_left_as_it_is(
+    tmp_path: Path, version: int, age: str
+) -> None:
     gallery = Gallery(tmp_path / "data")
     old = add(gallery)
-    gallery.connection.execute("ALTER TABLE images DROP COLUMN caller")
-    gallery.connection.execute("ALTER TABLE images DROP COLUMN published")
-    gallery.connection.execute("ALTER TABLE personas DROP COLUMN caller")
-    gallery.connection.execute("DROP TABLE secrets")
-    gallery.connection.execute("PRAGMA user_version = 1")
+    gallery.connection.execute(f"PRAGMA user_version = {version}")
     gallery.close()
-    renewed = Gallery(tmp_path / "data")
-    assert renewed.get(old.image_id) == old
-    with acting_as("ann"), pytest.raises(NotFound):
-        renewed.get(old.image_id)
-    renewed.close()
+    with pytest.raises(AgentToolsError, match=f"written by an? {age} agent-tools") as refused:
+        Gallery(tmp_path / "data")
+    assert refused.value.code == "data_directory" and refused.value.hint
+    assert old.path.exists()
 
 
 def test_personas_of_two_callers_never_meet(gallery: Gallery) -> None:

@@ -12,7 +12,7 @@ from tool_calls import WITHOUT_PICTURES, calls_of_every_tool
 
 from agent_tools.callers import acting_as
 from agent_tools.errors import InvalidArguments, NotFound
-from agent_tools.gallery import ImageRecord
+from agent_tools.image_record import ImageRecord
 from agent_tools.provenance import MEASURED, read_xmp, recipe_sha256
 from agent_tools.replay import compare, replay
 from agent_tools.studio import Studio
