@@ -37,6 +37,7 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, same pictur
 Steps = Annotated[int | None, typer.Option("--steps", help="Denoising steps.")]
 
 _IMAGE_ID = re.compile(r"img_[0-9a-f]{24}")
+_FILE_OR_ID = "Check the path, or give an image_id (agent-tools gallery list)."
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
@@ -247,8 +248,8 @@ def take_in(
     """
     if _IMAGE_ID.fullmatch(argument):
         return studio.gallery.get(argument).image_id
-    data = read_file(Path(argument), int(studio.settings.max_upload_mb * 1e6))
     limit = int(studio.settings.max_upload_mb * 1e6)
+    data = read_file(Path(argument), limit, hint=_FILE_OR_ID)
     return studio.gallery.add_upload(data, kind=kind, title=title, max_bytes=limit).image_id
 
 
@@ -264,10 +265,11 @@ def open_picture(studio: Studio, argument: str) -> Image.Image:
     if _IMAGE_ID.fullmatch(argument):
         return studio.gallery.open_image(argument)
     limit = int(studio.settings.max_upload_mb * 1e6)
-    return decode_picture(read_file(Path(argument), limit), max_bytes=limit)
+    data = read_file(Path(argument), limit, hint=_FILE_OR_ID)
+    return decode_picture(data, max_bytes=limit)
 
 
-def read_file(path: Path, max_bytes: int) -> bytes:
+def read_file(path: Path, max_bytes: int, *, hint: str = "Check the path.") -> bytes:
     """Read a file that a person named, at most one byte more than `max_bytes`.
 
     Raises:
@@ -279,7 +281,7 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     except OSError as error:
         raise NotFound(
             f"Cannot read the file {path}: {error.strerror or error}.",
-            hint="Check the path, or give an image_id (agent-tools gallery list).",
+            hint=hint,
         ) from error
 
 

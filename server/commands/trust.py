@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from agent_tools.errors import NotFound
+from agent_tools.errors import InvalidArguments
 from agent_tools.studio import Studio
-from server.commands.session import AsJson, flags_of, run_in_studio
+from server.commands.session import AsJson, flags_of, read_file, run_in_studio
 from server.console import Bars, Output
 
 certificate = typer.Typer(help="Certificates for content credentials.", no_args_is_help=True)
@@ -30,10 +30,13 @@ def verify(
     async def work(studio: Studio, bars: Bars) -> None:
         from agent_tools.verification import verify as look
 
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise NotFound(f"Cannot read {file}: {error.strerror or error}.") from None
+        limit = int(studio.settings.max_upload_mb * 1e6)
+        data = read_file(file, limit)
+        if len(data) > limit:
+            raise InvalidArguments(
+                f"{file} is larger than {studio.settings.max_upload_mb:g} MB.",
+                hint="Set max_upload_mb higher, or give a smaller picture.",
+            )
         found = look(studio.gallery, data)
         output.emit({"file": str(file), **found})
         mark, credentials, ours = (

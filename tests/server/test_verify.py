@@ -178,6 +178,15 @@ def test_what_is_no_picture_is_said_and_a_missing_file_too(tool: Run, tmp_path: 
     (tmp_path / "text.png").write_text("hello", encoding="utf-8")
     for name in ("text.png", "missing.png"):
         code, said = tool("verify", name)
-        assert code != 0 and said["error"]["message"]
+        assert code != 0 and said["error"]["message"] and said["error"]["hint"]
     with pytest.raises(AgentToolsError):
         verify(None, b"RIFF....WEBP")  # type: ignore[arg-type]
+
+
+def test_a_file_beyond_the_limit_is_not_read_whole(tool: Run, tmp_path: Path) -> None:
+    picture = draw(tool, tmp_path)
+    (tmp_path / "agent-tools.toml").write_text("max_upload_mb = 0.001", encoding="utf-8")
+    code, said = tool("verify", str(picture))
+    assert code == 2 and "larger than 0.001 MB" in said["error"]["message"]
+    (tmp_path / "agent-tools.toml").write_text("max_upload_mb = 5", encoding="utf-8")
+    assert tool("verify", str(picture))[0] == 0
