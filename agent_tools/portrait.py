@@ -17,6 +17,7 @@ from agent_tools.color_space import linear_from_srgb, oklab_from_linear
 from agent_tools.errors import Refused
 from agent_tools.mask_shapes import overlap, spread
 from agent_tools.segmentation import clean
+from engine.blur import blurred
 
 if TYPE_CHECKING:
     from agent_tools.mask_shapes import Flags, Floats
@@ -189,13 +190,4 @@ def _refusal(why: str, stability: float) -> Refused:
 
 def _blurred(pixels: npt.NDArray[np.float32], radius: int) -> npt.NDArray[np.float32]:
     """Blur (height, width, channels) with a box, along both axes."""
-    for axis in (0, 1):
-        padding = [(0, 0)] * 3
-        padding[axis] = (radius + 1, radius)
-        sums = np.cumsum(np.pad(pixels, padding, mode="edge"), axis=axis, dtype=np.float64)
-        length = 2 * radius + 1
-        count = pixels.shape[axis]
-        upper = np.take(sums, np.arange(length, length + count), axis=axis)
-        lower = np.take(sums, np.arange(count), axis=axis)
-        pixels = ((upper - lower) / length).astype(np.float32)
-    return pixels
+    return blurred(blurred(pixels, radius, 0), radius, 1)

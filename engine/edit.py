@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
+from engine.blur import blurred
 from engine.errors import InvalidRequest
 from engine.families import MIN_SIDE
 from engine.registry import ModelSpec
@@ -241,15 +242,7 @@ def _border_matched(painted: Image.Image, source: Image.Image, mask: Image.Image
 def _blurred(pixels: np.ndarray) -> np.ndarray:
     """Blur (height, width, channels) with a box, twice along each axis."""
     for axis in (0, 0, 1, 1):
-        reach = min(_FADE, pixels.shape[axis] - 1)
-        padding = [(0, 0)] * 3
-        padding[axis] = (reach + 1, reach)
-        sums = np.cumsum(np.pad(pixels, padding, mode="edge"), axis=axis, dtype=np.float64)
-        length = 2 * reach + 1
-        count = pixels.shape[axis]
-        upper = np.take(sums, np.arange(length, length + count), axis=axis)
-        lower = np.take(sums, np.arange(count), axis=axis)
-        pixels = ((upper - lower) / length).astype(np.float32)
+        pixels = blurred(pixels, min(_FADE, pixels.shape[axis] - 1), axis)
     return pixels
 
 
