@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agent_tools.gallery import UNTITLED_UPLOAD
+from agent_tools.image_record import told_facts
 from agent_tools.links import ImageLinks
 from agent_tools.provenance import recipe_sha256
 from kb_export.errors import BadRecord
-from kb_export.record import CaptionSource, KBRecord
+from kb_export.record import MAX_FACTS, CaptionSource, KBRecord
 
 if TYPE_CHECKING:
     from agent_tools.gallery import Gallery
@@ -94,7 +95,10 @@ class Records:
             tags=record.tags,
             group=record.group,
             image_url=self._links.url(record),
-            facts={re.sub(r"\W+", "_", key.lower()): v for key, v in record.metadata.items()},
+            facts={
+                re.sub(r"\W+", "_", key.lower()): value
+                for key, value in told_facts(record.metadata, MAX_FACTS).items()
+            },
             provenance=_provenance(record),
             notes=record.notes,
             caption_source=_caption_source(record),
