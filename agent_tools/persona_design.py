@@ -121,7 +121,7 @@ def locked(studio: Studio, persona: Persona, image_id: str) -> Persona:
     except NotFound:
         record = None
     number = None if record is None else record.metadata.get("candidate")
-    if record is None or record.metadata.get("persona_id") != persona.persona_id or number is None:
+    if record is None or not shows_persona(record, persona) or number is None:
         own = pictures_of(studio.gallery, persona.persona_id)
         candidates = [one.image_id for one in own if "candidate" in one.metadata]
         raise InvalidArguments(
@@ -173,17 +173,29 @@ def other_model(persona: Persona, model: str) -> tuple[str, ...]:
 
 
 def shows_real_person(gallery: Gallery, record: ImageRecord) -> bool:
-    """Return whether a picture is an upload, made from one, or of somebody who is not fictional."""
+    """Return whether a picture is an upload, made from one, or of somebody who is not fictional.
+
+    A face comes along as a reference or a sketch as well as by an edit; a mask only says where.
+    """
     with gallery.lock:
         # Read below the gallery: it hides what another caller's published picture was made from.
         found = gallery.connection.execute(
             "WITH RECURSIVE line(image_id) AS (SELECT ? UNION SELECT images.parent_id FROM images "
-            "JOIN line USING (image_id) WHERE images.parent_id IS NOT NULL) "
+            "JOIN line USING (image_id) WHERE images.parent_id IS NOT NULL "
+            "UNION SELECT json_extract(used.value, '$.image_id') FROM images "
+            "JOIN line USING (image_id), json_each(images.recipe, '$.inputs') AS used "
+            "WHERE json_extract(used.value, '$.role') != 'mask') "
             "SELECT 1 FROM images JOIN line USING (image_id) WHERE kind = 'upload' "
             "OR json_extract(metadata, '$.fictional') = 0",
             (record.image_id,),
         ).fetchone()
     return found is not None
+
+
+def shows_persona(record: ImageRecord, persona: Persona) -> bool:
+    """Return whether a picture was painted as this persona: facts alone are inherited."""
+    own = record.metadata.get("persona_id") == persona.persona_id
+    return own and record.kind == "persona"
 
 
 def pictures_of(gallery: Gallery, persona_id: str) -> list[ImageRecord]:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from painting_helpers import records, upload
+from painting_helpers import gradient, records, square_mask, upload
 from PIL import Image
 
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, Refused
+from agent_tools.kb_records import Records
 from agent_tools.knowledge import Knowledge
+from agent_tools.painting import marked_image, open_input
 from agent_tools.persona_design import edited, pictures_of
 from agent_tools.persona_files import export_persona, import_persona
 from agent_tools.removal import remove_persona
 from agent_tools.replay import replay
 from agent_tools.settings import Settings
 from agent_tools.studio import Studio
+from agent_tools.wording import wording
 from engine.starter.render.avatars import draw_avatar
 
 pytestmark = pytest.mark.anyio
@@ -367,3 +371,82 @@ async def test_a_pack_is_a_zip_and_a_picture_that_deletion_takes_along(studio: S
     removed = remove_persona(studio, persona_id)
     assert {face, preview.image_id} <= set(removed.image_ids) and removed.packs == 1
     assert studio.gallery.list() == []
+
+
+@pytest.mark.parametrize("fact", ["persona_id", "candidate", "fictional", "Consented"])
+async def test_a_fact_of_a_product_cannot_make_it_somebodys_face(studio: Studio, fact: str) -> None:
+    asked = {"product": "teapot", "variants": [{"color": "red", "facts": {fact: "1"}}]}
+    with pytest.raises(InvalidArguments, match="cannot be the name of a fact"):
+        await studio.call("create_product_variants", asked)
+
+
+async def test_what_inherits_a_candidates_facts_is_no_candidate(studio: Studio) -> None:
+    made = await draw(studio, **WORDS)
+    persona_id, candidate = made.data.persona.persona_id, made.data.images[0].image_id
+    mask = upload(studio, square_mask((64, 64)), kind="mask")
+    recolored = await studio.call(
+        "create_product_variants", {"image_id": candidate, "mask_id": mask, "colors": ["red"]}
+    )
+    copy = recolored.data.variants[0].image.image_id
+    assert studio.gallery.get(copy).metadata["candidate"] == 0
+    with pytest.raises(InvalidArguments, match="no candidate"):
+        await draw(studio, persona_id=persona_id, lock_image_id=copy)
+    with pytest.raises(InvalidArguments, match="does not show"):
+        await draw(studio, persona_id=persona_id, expression="smiling", from_image_id=copy)
+
+
+@pytest.mark.parametrize(("role", "real"), [("reference", True), ("sketch", True), ("mask", False)])
+async def test_a_face_that_came_along_as_a_reference_needs_consent(
+    studio: Studio, role: str, real: bool
+) -> None:
+    """The tiny model takes no references, so the picture is stored as an edit would store it."""
+    start = (await draw(studio, name="Theo", description="black hair")).data.images[0].image_id
+    face = upload(studio, draw_avatar({}).resize((64, 64)))
+    inputs = [open_input(studio, part, name)[1] for part, name in (("image", start), (role, face))]
+    edit = marked_image(
+        gradient(64, 64),
+        {
+            "tool": "edit_image",
+            "arguments": {},
+            "model": "x",
+            "inputs": [asdict(i) for i in inputs],
+        },
+        words=wording("a portrait"),
+        kind="persona",
+        source_type="edited",
+        inputs=inputs,
+    )
+    image_id = studio.keep([edit])[0].image_id
+    if real:
+        with pytest.raises(Refused) as refusal:
+            await draw(studio, **WORDS, from_image_id=image_id)
+        assert refusal.value.data["rule"] == "persona-uploaded-face"
+    else:
+        assert (await draw(studio, **WORDS, from_image_id=image_id)).data.persona.fictional
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+async def test_a_fact_that_is_no_number_is_refused_and_queries_go_on(
+    studio: Studio, value: float
+) -> None:
+    """Python's JSON writes Infinity, SQLite's reads none: one such row broke every persona."""
+    made = await draw(studio, **WORDS)
+    asked = {"product": "teapot", "variants": [{"color": "red", "facts": {"price": value}}]}
+    with pytest.raises(InvalidArguments, match="price"):
+        await studio.call("create_product_variants", asked)
+    listed = await studio.call("list_personas", {"persona_id": made.data.persona.persona_id})
+    assert len(listed.images) == 1
+
+
+async def test_every_picture_of_a_persona_reaches_the_knowledge_base(studio: Studio) -> None:
+    """With outfit and background there are eight facts, and knowledge bases take six."""
+    made = await draw(studio, **WORDS)
+    persona_id = made.data.persona.persona_id
+    change = {"expression": "smiling", "outfit": "blue suit", "background": "mint"}
+    derived = await draw(studio, persona_id=persona_id, **change)
+    report = studio.knowledge.export()
+    assert report.failed == ()
+    assert derived.data.images[0].image_id in report.put
+    told = Records(studio.gallery, studio.settings).of(records(studio, derived)[0]).facts
+    assert {"persona_id", "persona", "fictional", "expression"} <= told.keys()
+    assert studio.gallery.get(derived.data.images[0].image_id).metadata.keys() > told.keys()
