@@ -141,6 +141,39 @@ def locked(studio: Studio, persona: Persona, image_id: str) -> Persona:
     )
 
 
+def check_unchanged(studio: Studio, persona: Persona, designed: Designed, *, derived: bool) -> None:
+    """Refuse to keep what was painted if the persona is not what it was when painting began.
+
+    Raises:
+        NotFound: if it was deleted.
+        Refused: with code "locked" if another face was locked, and these pictures show this one.
+    """
+    now = studio.personas.find(persona.persona_id)
+    if now is None:
+        if designed.created:
+            return
+        raise NotFound(
+            f"Persona {persona.persona_id} was deleted while it was drawn.",
+            hint="Nothing was kept. Create it again with name and description.",
+        )
+    other = now.canonical_image_id != persona.canonical_image_id
+    if now.locked and other and (derived or persona.locked):
+        raise Refused(
+            f"{now.name} was locked to {now.canonical_image_id} while another face was drawn.",
+            hint="Nothing was kept. Call again to derive from that picture.",
+            code="locked",
+        )
+
+
+def joined(now: Persona | None, persona: Persona, before: Persona) -> Persona:
+    """Return a persona as it is stored now, with what a call has changed since `before`."""
+    if now is None or (now.locked and now.canonical_image_id != persona.canonical_image_id):
+        return now or persona
+    names = ("canonical_image_id", "locked", "appearance", "attributes", "palette")
+    changed = {n: getattr(persona, n) for n in names if getattr(persona, n) != getattr(before, n)}
+    return now.model_copy(update=changed)
+
+
 def edited(studio: Studio, persona_id: str, *, name: str | None, consent: str | None) -> Persona:
     """Store another name or a consent note of a persona and return it.
 
