@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+IMAGE_ID = re.compile(r"img_(?:[0-9a-f]{24}|[0-9a-f]{32})")
 Kind = Literal["product", "persona", "diagram", "picture", "sheet", "upload", "mask"]
 Fact = str | int | float | bool
 # What we note about how a picture was made, least telling first; answers need none of it.
