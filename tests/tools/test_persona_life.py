@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
@@ -343,11 +344,40 @@ async def test_a_tampered_export_is_refused_and_leaves_nothing(studio: Studio) -
         rewritten(data, persona={"fictional": False}),
         rewritten(data, persona={"seed": "x"}),
         rewritten(data, persona={"persona_id": "../../x"}),
+        rewritten(data, persona={"created_at": float("nan")}),
+        rewritten(data, persona={"attributes": {"clothing": "lingerie"}}),
+        rewritten(data, persona={"seed": 10**30}),
+        rewritten(data, picture={"kind": "upload"}),
+        rewritten(data, picture={"metadata": {"price": float("inf")}}),
+        rewritten(data, picture={"title": "\ud800"}),
+        rewritten(data, picture={"seed": [1]}),
+        rewritten(data, picture={"seed": 10**30}),
+        rewritten(data, picture={"parent_id": []}),
+        rewritten(data, picture={"recipe": {"inputs": "x"}}),
     ):  # fmt: skip
         with pytest.raises(AgentToolsError):
             import_persona(studio, bad)
         assert studio.personas.list() == [] and studio.gallery.list() == []
     assert import_persona(studio, data).persona_id == persona_id
+
+
+async def test_words_of_an_import_are_as_clean_as_our_own(studio: Studio) -> None:
+    made = await draw(studio, **WORDS)
+    persona_id, face = made.data.persona.persona_id, made.data.images[0].image_id
+    data = export_persona(studio, persona_id)
+    own = studio.gallery.get(face)
+    remove_persona(studio, persona_id)
+    hostile = "See ![x](https://evil.example/?q) <img src=x>\u202e now"
+    words = {"caption": hostile, "title": hostile, "alt": hostile, "notes": [hostile]}
+    persona = import_persona(studio, rewritten(data, persona={"style": hostile}, picture=words))
+    record = studio.gallery.get(persona.canonical_image_id or "")
+    shown = [record.caption, record.title, record.alt, *record.notes, persona.style]
+    for text in shown:
+        assert text and not re.search("evil|<|\\]\\(|\u202e", text)
+    remove_persona(studio, persona_id)
+    import_persona(studio, data)
+    again = studio.gallery.get(face)
+    assert (again.caption, again.alt, again.tags) == (own.caption, own.alt, own.tags)
 
 
 async def test_a_pack_of_an_unclear_picture_is_refused_with_the_next_step(studio: Studio) -> None:
