@@ -380,6 +380,17 @@ async def test_words_of_an_import_are_as_clean_as_our_own(studio: Studio) -> Non
     assert (again.caption, again.alt, again.tags) == (own.caption, own.alt, own.tags)
 
 
+async def test_a_recipe_from_outside_makes_pictures_and_nothing_else(studio: Studio) -> None:
+    made = await draw(studio, **WORDS)
+    data = export_persona(studio, made.data.persona.persona_id)
+    remove_persona(studio, made.data.persona.persona_id)
+    recipe = {"tool": "export_to_kb", "arguments": {}}
+    persona = import_persona(studio, rewritten(data, picture={"recipe": recipe}))
+    with pytest.raises(NotFound, match="no tool 'export_to_kb' that makes pictures"):
+        await replay(studio, persona.canonical_image_id or "")
+    assert not studio.knowledge.holders(persona.canonical_image_id or "")
+
+
 async def test_a_pack_of_an_unclear_picture_is_refused_with_the_next_step(studio: Studio) -> None:
     """What random weights paint has no figure."""
     made = await draw(studio, **WORDS)
