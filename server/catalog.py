@@ -99,7 +99,12 @@ def read_catalog(path: Path) -> list[Row]:
         raise InvalidArguments(
             f"{path.name} is not UTF-8 (byte {error.start}).", hint="Save it as CSV UTF-8."
         ) from None
-    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    except csv.Error as error:
+        raise InvalidArguments(
+            f"{path.name} is no CSV file: {error}.", hint="Is a quotation mark never closed?"
+        ) from None
     header = [name.strip().lower().replace(" ", "_") for name in lines[0]] if lines else []
     if not {"picture", "product"} & set(header):
         raise InvalidArguments(

@@ -276,9 +276,9 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(max_bytes + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         raise NotFound(
-            f"Cannot read the file {path}: {error.strerror or error}.",
+            f"Cannot read the file {path}: {getattr(error, 'strerror', None) or error}.",
             hint="Check the path, or give an image_id (agent-tools gallery list).",
         ) from error
 
