@@ -76,6 +76,12 @@ def design(
     )
     known = studio.personas.find(persona_id)
     model = studio.engine.model
+    if known is not None and consent is not None and known.consent is None:
+        # Its pictures say that nobody real is shown, and the note would be lost.
+        raise InvalidArguments(
+            f"{known.name} ({persona_id}) is here already, without a consent note.",
+            hint=f"A person stores it with: agent-tools persona edit {persona_id} --consent NOTE.",
+        )
     if known is not None:
         return Designed(known, False, other_model(known, model), source)
     look = fix_appearance(description, persona_id, model)

@@ -103,8 +103,8 @@ def import_persona(studio: Studio, data: bytes) -> Persona:
             "The file is no export of a persona, or it is damaged.",
             hint="Export it again with `agent-tools persona export`.",
         ) from error
-    words = (persona.name, persona.description, persona.style, persona.appearance)
-    words += tuple(persona.attributes.values())
+    named = (persona.name, persona.description, persona.style, persona.appearance)
+    words = (*named, *persona.attributes.values())
     uploaded = not persona.fictional or any(image.kind == "upload" for image in images)
     check_persona(*words, consent=persona.consent, uploaded=uploaded)
     if studio.personas.find(persona.persona_id) is not None:

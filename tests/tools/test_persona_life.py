@@ -182,6 +182,16 @@ async def test_consent_lifts_the_rule_for_real_people_and_is_stored(studio: Stud
     assert "real, with consent" in made.text
 
 
+async def test_a_consent_note_is_stored_or_refused_never_dropped(studio: Studio) -> None:
+    persona_id = (await draw(studio, **WORDS)).data.persona.persona_id
+    for outfit in ({}, {"outfit": "the look-alike of my boss"}):
+        with pytest.raises(InvalidArguments, match="without a consent note") as refused:
+            await draw(studio, **WORDS, consent=CONSENT, **outfit)
+        assert "persona edit" in (refused.value.hint or "")
+    edited(studio, persona_id, name=None, consent=CONSENT)
+    assert (await draw(studio, **WORDS, consent=CONSENT)).data.persona.consent == CONSENT
+
+
 @pytest.mark.parametrize("words", ["naked", "a child"])
 async def test_consent_lifts_nothing_else(studio: Studio, words: str) -> None:
     with pytest.raises(Refused):
