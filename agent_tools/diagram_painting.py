@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from PIL import Image, ImageDraw, ImageOps
 from agent_tools.diagrams.errors import DiagramRefused
 from agent_tools.diagrams.illustrate import PAINTED_SIZE, PLAIN, Illustration
 from agent_tools.diagrams.theme import THEMES, Theme, ThemeName
+from agent_tools.image_record import IMAGE_ID
 from agent_tools.painting import Input, open_input, paint
 from agent_tools.policy import check_prompt
 from agent_tools.tools.base import Progress, ProgressEvent, no_progress
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 STARTER = "starter"
 MAX_PAINTED = 24  # pictures for one diagram; each takes the engine as long as any other
 DEFAULT_STYLE = "flat vector"
-_IMAGE_ID = re.compile(r"img_[0-9a-f]{24}")
 _PIXELS = round(PAINTED_SIZE * 2)
 
 
@@ -106,7 +105,7 @@ async def illustrate(
     notes: list[str] = []
     for node in nodes if icons else ():
         words = chosen.get(node["id"], "")
-        if _IMAGE_ID.fullmatch(words):
+        if IMAGE_ID.fullmatch(words):
             picture, item = await asyncio.to_thread(open_input, studio, "image", words)
             inputs.append(item)
             pictures[node["id"]] = await asyncio.to_thread(_tile, picture)
@@ -148,6 +147,7 @@ async def _paint_all(
             "model": studio.engine.model,
             "revision": studio.engine.revision,
             "exact": studio.settings.exact_replay,
+            "checker": studio.checker.fingerprint if studio.checker else None,
         }
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         file = studio.settings.data / "diagram-pictures" / f"{name}.png"

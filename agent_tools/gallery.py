@@ -362,7 +362,8 @@ class Gallery:
         row["file"] = str(row.pop("path").relative_to(self.files))
         row["group_id"] = row.pop("group")
         for name in _JSON_FIELDS:
-            row[name] = json.dumps(row[name], ensure_ascii=False)
+            # One row that is no JSON would break every query that looks into the column.
+            row[name] = json.dumps(row[name], ensure_ascii=False, allow_nan=False)
         columns = ", ".join(row)
         marks = ", ".join("?" * len(row))
         # The same picture painted again keeps its first row: ids are stable, links stay valid.

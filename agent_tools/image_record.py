@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+IMAGE_ID = re.compile(r"img_(?:[0-9a-f]{24}|[0-9a-f]{32})")
 Kind = Literal["product", "persona", "diagram", "picture", "sheet", "upload", "mask"]
+Fact = str | int | float | bool
+# What we note about how a picture was made, least telling first; answers need none of it.
+OF_THE_MAKING = (
+    "derived_by", "likeness", "candidate", "pack_id", "enlarged_from", "edited_from",
+)  # fmt: skip
+_IN_ITS_CAPTION = ("pose", "background", "outfit")  # of a persona's picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +81,17 @@ class NewImage:
     recipe: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, str | int | float | bool] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def told_facts(metadata: Mapping[str, Fact], most: int) -> dict[str, Fact]:
+    """Return the facts that travel to a knowledge base.
+
+    They are all of them, or as few as needed to keep to `most` without how the picture was made
+    and without what a persona's caption says anyway; never without what the caller gave.
+    """
+    facts = dict(metadata)
+    for name in (*OF_THE_MAKING, *(_IN_ITS_CAPTION if "persona_id" in facts else ())):
+        if len(facts) <= most:
+            break
+        facts.pop(name, None)
+    return facts

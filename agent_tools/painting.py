@@ -27,7 +27,7 @@ from agent_tools.tools.base import Progress, ProgressEvent
 from engine.request import Queued, StepEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from PIL import Image
 
@@ -287,13 +287,14 @@ def group_of(tool: str, request: ImageRequest) -> str:
 
 
 async def keep_and_show(
-    studio: Studio, images: list[NewImage]
+    studio: Studio, images: list[NewImage], check: Callable[[], None] | None = None
 ) -> tuple[list[ImageRecord], tuple[ToolImage, ...]]:
     """Store pictures, all or none, and return their records and what to show of them.
 
     Storing is not interrupted; making thumbnails, which takes longer, leaves the event loop free.
+    `check`: as in `Studio.keep`.
     """
-    records = studio.keep(images)
+    records = studio.keep(images, check)
     shown = await asyncio.to_thread(lambda: tuple(studio.show(record) for record in records))
     return records, shown
 

@@ -76,6 +76,12 @@ def design(
     )
     known = studio.personas.find(persona_id)
     model = studio.engine.model
+    if known is not None and consent is not None and known.consent is None:
+        # Its pictures say that nobody real is shown, and the note would be lost.
+        raise InvalidArguments(
+            f"{known.name} ({persona_id}) is here already, without a consent note.",
+            hint=f"A person stores it with: agent-tools persona edit {persona_id} --consent NOTE.",
+        )
     if known is not None:
         return Designed(known, False, other_model(known, model), source)
     look = fix_appearance(description, persona_id, model)
@@ -121,7 +127,7 @@ def locked(studio: Studio, persona: Persona, image_id: str) -> Persona:
     except NotFound:
         record = None
     number = None if record is None else record.metadata.get("candidate")
-    if record is None or record.metadata.get("persona_id") != persona.persona_id or number is None:
+    if record is None or not shows_persona(record, persona) or number is None:
         own = pictures_of(studio.gallery, persona.persona_id)
         candidates = [one.image_id for one in own if "candidate" in one.metadata]
         raise InvalidArguments(
@@ -139,6 +145,39 @@ def locked(studio: Studio, persona: Persona, image_id: str) -> Persona:
             "attributes": look.attributes,
         }
     )
+
+
+def check_unchanged(studio: Studio, persona: Persona, designed: Designed, *, derived: bool) -> None:
+    """Refuse to keep what was painted if the persona is not what it was when painting began.
+
+    Raises:
+        NotFound: if it was deleted.
+        Refused: with code "locked" if another face was locked, and these pictures show this one.
+    """
+    now = studio.personas.find(persona.persona_id)
+    if now is None:
+        if designed.created:
+            return
+        raise NotFound(
+            f"Persona {persona.persona_id} was deleted while it was drawn.",
+            hint="Nothing was kept. Create it again with name and description.",
+        )
+    other = now.canonical_image_id != persona.canonical_image_id
+    if now.locked and other and (derived or persona.locked):
+        raise Refused(
+            f"{now.name} was locked to {now.canonical_image_id} while another face was drawn.",
+            hint="Nothing was kept. Call again to derive from that picture.",
+            code="locked",
+        )
+
+
+def joined(now: Persona | None, persona: Persona, before: Persona) -> Persona:
+    """Return a persona as it is stored now, with what a call has changed since `before`."""
+    if now is None or (now.locked and now.canonical_image_id != persona.canonical_image_id):
+        return now or persona
+    names = ("canonical_image_id", "locked", "appearance", "attributes", "palette")
+    changed = {n: getattr(persona, n) for n in names if getattr(persona, n) != getattr(before, n)}
+    return now.model_copy(update=changed)
 
 
 def edited(studio: Studio, persona_id: str, *, name: str | None, consent: str | None) -> Persona:
@@ -173,17 +212,29 @@ def other_model(persona: Persona, model: str) -> tuple[str, ...]:
 
 
 def shows_real_person(gallery: Gallery, record: ImageRecord) -> bool:
-    """Return whether a picture is an upload, made from one, or of somebody who is not fictional."""
+    """Return whether a picture is an upload, made from one, or of somebody who is not fictional.
+
+    A face comes along as a reference or a sketch as well as by an edit; a mask only says where.
+    """
     with gallery.lock:
         # Read below the gallery: it hides what another caller's published picture was made from.
         found = gallery.connection.execute(
             "WITH RECURSIVE line(image_id) AS (SELECT ? UNION SELECT images.parent_id FROM images "
-            "JOIN line USING (image_id) WHERE images.parent_id IS NOT NULL) "
+            "JOIN line USING (image_id) WHERE images.parent_id IS NOT NULL "
+            "UNION SELECT json_extract(used.value, '$.image_id') FROM images "
+            "JOIN line USING (image_id), json_each(images.recipe, '$.inputs') AS used "
+            "WHERE json_extract(used.value, '$.role') != 'mask') "
             "SELECT 1 FROM images JOIN line USING (image_id) WHERE kind = 'upload' "
             "OR json_extract(metadata, '$.fictional') = 0",
             (record.image_id,),
         ).fetchone()
     return found is not None
+
+
+def shows_persona(record: ImageRecord, persona: Persona) -> bool:
+    """Return whether a picture was painted as this persona: facts alone are inherited."""
+    own = record.metadata.get("persona_id") == persona.persona_id
+    return own and record.kind == "persona"
 
 
 def pictures_of(gallery: Gallery, persona_id: str) -> list[ImageRecord]:

@@ -15,10 +15,13 @@ from pydantic import ValidationError
 from agent_tools.errors import AgentToolsError, InvalidArguments
 from agent_tools.image_record import NewImage
 from agent_tools.likeness_rules import check_persona
+from agent_tools.painting import MAX_SEED
 from agent_tools.persona_design import pictures_of
 from agent_tools.persona_packs import zipped
 from agent_tools.personas import Persona
 from agent_tools.pictures import decode_picture
+from kb_export.captions import alt_text, clean, clean_lines
+from kb_export.record import LONG_LIMIT, USE_WHEN_LIMIT
 
 if TYPE_CHECKING:
     from agent_tools.image_record import ImageRecord, Kind
@@ -74,17 +77,22 @@ def import_persona(studio: Studio, data: bytes) -> Persona:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             files = _read(archive)
         body = json.loads(files[_RECORD])
+        # Infinity, NaN and lone surrogates are no JSON to anybody else: the database and its
+        # readers would break on them.
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         if body["format"] != FORMAT:
             raise InvalidArguments(
                 f"The export has the format {str(body['format'])[:60]!r}.",
                 hint=f"This version reads {FORMAT}.",
             )
-        persona = Persona.model_validate(body["persona"])
+        persona = _cleaned(Persona.model_validate(body["persona"]))
         if not _PERSONA_ID.fullmatch(persona.persona_id):
             raise ValueError("the persona's id is malformed")
         images = [_image(files, entry, persona) for entry in body["pictures"]]
         if not all(isinstance(entry["image_id"], str) for entry in body["pictures"]):
             raise ValueError("an image_id is no text")
+        if persona.fictional == bool(persona.consent) or not _is_seed(persona.seed):
+            raise ValueError("the persona contradicts itself")
     except AgentToolsError:
         raise
     except (
@@ -95,8 +103,10 @@ def import_persona(studio: Studio, data: bytes) -> Persona:
             "The file is no export of a persona, or it is damaged.",
             hint="Export it again with `agent-tools persona export`.",
         ) from error
-    words = (persona.name, persona.description, persona.style, persona.appearance)
-    check_persona(*words, consent=persona.consent, uploaded=not persona.fictional)
+    named = (persona.name, persona.description, persona.style, persona.appearance)
+    words = (*named, *persona.attributes.values())
+    uploaded = not persona.fictional or any(image.kind == "upload" for image in images)
+    check_persona(*words, consent=persona.consent, uploaded=uploaded)
     if studio.personas.find(persona.persona_id) is not None:
         raise InvalidArguments(
             f"Persona {persona.persona_id} is here already.",
@@ -115,6 +125,20 @@ def import_persona(studio: Studio, data: bytes) -> Persona:
     persona = persona.model_copy(update={"canonical_image_id": ids[persona.canonical_image_id]})
     studio.personas.save(persona)
     return persona
+
+
+def _cleaned(persona: Persona) -> Persona:
+    """Return a persona from outside with words as clean as those of one that is created here."""
+    words = {"name": 60, "description": 1800, "style": 200, "appearance": 1800}
+    cleaned = {name: clean(getattr(persona, name), limit) for name, limit in words.items()}
+    if not cleaned["name"] or not cleaned["description"]:
+        raise ValueError("the persona has no words")
+    attributes = {clean(k, 30): clean(v, 60) for k, v in persona.attributes.items()}
+    return persona.model_copy(update={**cleaned, "attributes": attributes})
+
+
+def _is_seed(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and 0 <= value <= MAX_SEED)
 
 
 def _renamed(image: NewImage, ids: dict[str, str]) -> NewImage:
@@ -157,6 +181,11 @@ def _image(files: dict[str, bytes], entry: dict[str, Any], persona: Persona) -> 
     for name in ("model", "tool", "title", "caption", "alt", "long_description", "use_when"):
         if not isinstance(values[name], str) or len(values[name]) > 2000:
             raise ValueError(f"{name} is no short text")
+    if not _is_seed(values["seed"]) or not isinstance(values["parent_id"], str | None):
+        raise ValueError("seed or parent_id is malformed")
+    for used in dict(values["recipe"]).get("inputs", []):
+        if not isinstance(used["image_id"], str) or not isinstance(used["role"], str):
+            raise ValueError("an input of a recipe is malformed")
     metadata = {
         str(key)[:60]: value
         for key, value in dict(values["metadata"]).items()
@@ -172,8 +201,13 @@ def _image(files: dict[str, bytes], entry: dict[str, Any], persona: Persona) -> 
         group=persona.persona_id if own else None,
         **values
         | {
-            "tags": tuple(map(str, values["tags"])),
-            "notes": tuple(map(str, values["notes"])),
+            "title": clean(values["title"], 120),
+            "caption": clean(values["caption"]),
+            "alt": alt_text(values["alt"]),
+            "long_description": clean_lines(values["long_description"], LONG_LIMIT),
+            "use_when": clean(values["use_when"], USE_WHEN_LIMIT),
+            "tags": tuple(clean(str(tag), 40) for tag in values["tags"]),
+            "notes": tuple(clean(str(note), 300) for note in values["notes"]),
             "recipe": dict(values["recipe"]),
             "metadata": metadata | {"persona_id": persona.persona_id} if own else metadata,
         },

@@ -10,6 +10,7 @@ from agent_tools.appearance import STARTER, fix_appearance, portrait_prompt
 from agent_tools.errors import AgentToolsError, InvalidArguments
 from agent_tools.likeness import likeness, verdict
 from agent_tools.painting import MAX_SEED, paint, seeds_from
+from agent_tools.persona_design import shows_persona
 from agent_tools.persona_outline import Source
 from agent_tools.persona_pictures import derive
 from agent_tools.persona_records import Sitter
@@ -141,7 +142,7 @@ async def paint_derived(
 
 def _record(studio: Studio, persona: Persona, chosen: str | None) -> ImageRecord:
     record = studio.gallery.get(chosen or persona.canonical_image_id or "")
-    own = record.metadata.get("persona_id") == persona.persona_id
+    own = shows_persona(record, persona)
     if not own and record.image_id != persona.canonical_image_id:
         raise InvalidArguments(
             f"{record.image_id} does not show {persona.persona_id}.",

@@ -14,6 +14,7 @@ from agent_tools.callers import current_caller
 from agent_tools.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from sqlite3 import Connection
 
     from agent_tools.gallery import Gallery
@@ -79,19 +80,32 @@ class PersonaStore:
     def save(self, persona: Persona) -> None:
         """Store or replace one persona."""
         with self._gallery.transaction() as connection:
-            done = connection.execute(
-                "INSERT INTO personas VALUES (?, ?, ?) "
-                "ON CONFLICT (persona_id) DO UPDATE SET body = excluded.body "
-                "WHERE personas.caller IS excluded.caller OR ?",
-                (
-                    persona.persona_id,
-                    persona.model_dump_json(),
-                    self._gallery.owner(),
-                    self._gallery.sees_all(),
-                ),
-            )
-            if done.rowcount == 0:
-                raise NotFound("This persona is somebody else's.", hint="Change the description.")
+            self._write(connection, persona)
+
+    def update(self, persona_id: str, change: Callable[[Persona | None], Persona]) -> Persona:
+        """Store what `change` makes of a persona as it is now, or of None, and return it.
+
+        Nobody else writes in between.
+        """
+        with self._gallery.transaction() as connection:
+            persona = change(self.find(persona_id))
+            self._write(connection, persona)
+        return persona
+
+    def _write(self, connection: Connection, persona: Persona) -> None:
+        done = connection.execute(
+            "INSERT INTO personas VALUES (?, ?, ?) "
+            "ON CONFLICT (persona_id) DO UPDATE SET body = excluded.body "
+            "WHERE personas.caller IS excluded.caller OR ?",
+            (
+                persona.persona_id,
+                persona.model_dump_json(),
+                self._gallery.owner(),
+                self._gallery.sees_all(),
+            ),
+        )
+        if done.rowcount == 0:
+            raise NotFound("This persona is somebody else's.", hint="Change the description.")
 
     def get(self, persona_id: str) -> Persona:
         """Return one persona.

@@ -15,6 +15,7 @@ from PIL import Image
 
 from agent_tools.appearance import STARTER
 from agent_tools.backgrounds import starter_backdrop
+from agent_tools.errors import InvalidArguments
 from agent_tools.painting import (
     RECIPE_VERSION,
     Input,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from agent_tools.variant_batch import FoundMask
     from agent_tools.variant_wishes import Wish
 
+MAX_WEBP_SIDE = 16_383
 EXACT_MODEL = "exact-recolor"
 JPEG_NOTE = (
     "JPEG changes bytes everywhere: what holds bit for bit before it is written (no change outside "
@@ -73,6 +75,12 @@ async def vary_picture(
         DoubtfulMask: the product cannot be told from its background; the candidate is kept.
     """
     source = studio.gallery.get(image_id)
+    if how.file_format == "webp" and max(source.width, source.height) > MAX_WEBP_SIDE:
+        raise InvalidArguments(
+            f"A WebP has at most {MAX_WEBP_SIDE} pixels on a side; the picture is "
+            f"{source.width}x{source.height}.",
+            hint="Set format to png or jpeg.",
+        )
     image, used = await asyncio.to_thread(open_input, studio, "image", image_id)
     started = perf_counter()
     masks, found = await asyncio.to_thread(masks_of, studio, source, image, regions)

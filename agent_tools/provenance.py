@@ -138,7 +138,12 @@ def marked_file(image: Image.Image, xmp: str, file_format: FileFormat) -> bytes:
     if image.mode == "RGBA":
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image).convert("RGB")
-    image.save(buffer, "JPEG", quality=95, subsampling=0, optimize=True, xmp=xmp.encode())
+    options: dict[str, Any] = {"quality": 95, "subsampling": 0, "xmp": xmp.encode()}
+    try:
+        image.save(buffer, "JPEG", optimize=True, **options)
+    except OSError:  # Pillow gives the optimizer two bytes a pixel, and noise takes more
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", **options)
     return buffer.getvalue()
 
 

@@ -57,12 +57,14 @@ async def replay(studio: Studio, image_id: str, progress: Progress = no_progress
             hint="Replay works for your own pictures.",
         )
     tool, arguments = recipe_call(original)
-    if tool not in studio.tools:
+    maker = studio.tools.get(tool)
+    # A recipe may have come with an import: it repeats a painting and does nothing else.
+    if maker is None or maker.scope != "generate" or maker.about_jobs:
         raise NotFound(
-            f"This server has no tool '{tool}', which made {image_id}.",
+            f"This server has no tool '{tool}' that makes pictures, as {image_id} needs it.",
             hint=f"Tools: {', '.join(sorted(studio.tools))}.",
         )
-    if "fresh" in studio.tools[tool].Arguments.model_fields:
+    if "fresh" in maker.Arguments.model_fields:
         arguments = {**arguments, "fresh": True}
     result = await studio.call(tool, arguments, progress)
     made = _counterpart(studio.gallery, original, [image.info.image_id for image in result.images])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,8 @@ from agent_tools.results import ToolImage, ToolResult, tool_image
 from agent_tools.tools.base import Progress, Tool, no_progress
 
 if TYPE_CHECKING:
+    from sqlite3 import Connection
+
     from agent_tools.checker import Checker
     from agent_tools.content_credentials import Seal
     from agent_tools.gallery import Gallery
@@ -242,12 +244,30 @@ class Studio:
                 raise
             raise ours from error
 
-    def keep(self, images: list[NewImage]) -> list[ImageRecord]:
-        """Store pictures; with `auto_export` what they owe the knowledge base commits with them."""
+    def keep(
+        self, images: list[NewImage], check: Callable[[], None] | None = None
+    ) -> list[ImageRecord]:
+        """Store pictures; with `auto_export` what they owe the knowledge base commits with them.
+
+        Args:
+            images: all of them are stored, or none.
+            check: called inside the transaction; if it raises, nothing is stored.
+
+        Raises:
+            NotFound: if a picture that one was made from was deleted meanwhile, with all that was
+                made from it.
+        """
         begun = _begun.get()
         if begun is not None:
             images = [_timed(image, time.monotonic() - begun) for image in images]
-        in_transaction = self.knowledge.enqueue if self.settings.auto_export else None
+
+        def in_transaction(connection: Connection, records: list[ImageRecord]) -> None:
+            if check is not None:
+                check()
+            _check_parents(connection, records)
+            if self.settings.auto_export:
+                self.knowledge.enqueue(connection, records)
+
         return self.gallery.add(images, in_transaction)
 
     def show(self, record: ImageRecord) -> ToolImage:
@@ -343,6 +363,18 @@ def _local_engine(settings: Settings, model: str, turn: threading.Lock | None) -
         ),
         turn=turn,
     )
+
+
+def _check_parents(connection: Connection, records: list[ImageRecord]) -> None:
+    for record in records:
+        found = connection.execute(
+            "SELECT 1 FROM images WHERE image_id = ?", (record.parent_id,)
+        ).fetchone()
+        if record.parent_id is not None and found is None:
+            raise NotFound(
+                f"{record.parent_id} was deleted while a picture was made from it.",
+                hint="Nothing was kept. Start from another picture.",
+            )
 
 
 def _timed(image: NewImage, seconds: float) -> NewImage:

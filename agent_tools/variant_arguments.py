@@ -26,7 +26,10 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 ColorText = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 # Published as text, for hosts that take one type only; numbers and yes or no are taken as well.
 FactValue = Annotated[
-    Annotated[str, StringConstraints(max_length=300)] | int | float | bool,
+    Annotated[str, StringConstraints(max_length=300)]
+    | int
+    | Annotated[float, Field(allow_inf_nan=False)]  # JSON, and with it the database, has no others
+    | bool,
     WithJsonSchema({"type": "string", "maxLength": 300}),
 ]
 

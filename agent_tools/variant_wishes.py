@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_tools.color import NamedColor, parse_color
 from agent_tools.errors import InvalidArguments
+from agent_tools.image_record import OF_THE_MAKING, Fact, told_facts
 from agent_tools.wording import upper_first
 from kb_export.captions import clean
 from kb_export.record import MAX_FACTS
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 
 VARIANTS_TOOL = "create_product_variants"
 
-Fact = str | int | float | bool
 _MAX_FACT = 200
-# Ours: what a variant is cannot be overruled from outside.
-_OWN_FACTS = ("color", "color_hex", "product")
+# Ours: what a variant is, whom it shows and what it came from cannot be overruled from outside.
+_OWN_FACTS = (
+    "color", "color_hex", "product", "persona_id", "fictional", "consented", *OF_THE_MAKING
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def check_fact_count(wishes: Sequence[Wish], inherited: Mapping[str, Fact]) -> N
         InvalidArguments: naming the facts.
     """
     for wish in wishes:
-        names = sorted({*inherited, *wish.metadata})
+        names = sorted(told_facts({**inherited, **wish.metadata}, MAX_FACTS))
         if len(names) > MAX_FACTS:
             raise InvalidArguments(
                 f"A picture can carry {MAX_FACTS} facts; these are {len(names)}: "

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound, as_agent_tools_error
+from agent_tools.image_record import IMAGE_ID
 from server.commands.session import copy_picture, read_file, take_in
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ RESULT_COLUMNS = (
     "error",
     "key",
 )
-_IMAGE_ID = re.compile(r"img_[0-9a-f]{24,32}")
 _YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -100,7 +99,12 @@ def read_catalog(path: Path) -> list[Row]:
         raise InvalidArguments(
             f"{path.name} is not UTF-8 (byte {error.start}).", hint="Save it as CSV UTF-8."
         ) from None
-    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    except csv.Error as error:
+        raise InvalidArguments(
+            f"{path.name} is no CSV file: {error}.", hint="Is a quotation mark never closed?"
+        ) from None
     header = [name.strip().lower().replace(" ", "_") for name in lines[0]] if lines else []
     if not {"picture", "product"} & set(header):
         raise InvalidArguments(
@@ -237,14 +241,14 @@ def _value(name: str, cell: str) -> Any:
 
 def _located(name: str, folder: Path) -> str:
     """Return an image_id as it is, a file's name relative to the price list."""
-    return name if _IMAGE_ID.fullmatch(name) else str(folder / name)
+    return name if IMAGE_ID.fullmatch(name) else str(folder / name)
 
 
 def _key(cells: Mapping[str, str], folder: Path) -> str:
     """Hash the row and the files it names: a changed photo is made again."""
     files = []
     for name in ("picture", "mask"):
-        if name in cells and not _IMAGE_ID.fullmatch(cells[name]):
+        if name in cells and not IMAGE_ID.fullmatch(cells[name]):
             try:
                 data = read_file(folder / cells[name], MAX_BYTES)
             except NotFound:

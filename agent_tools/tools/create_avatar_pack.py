@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from agent_tools.errors import InvalidArguments
+from agent_tools.errors import InvalidArguments, NotFound
 from agent_tools.pack_check import PackCheck
 from agent_tools.painting import Input, keep_and_show, marked_image, picture_lines, warning_lines
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
@@ -78,8 +78,18 @@ class CreateAvatarPack(Tool):
         await progress(ProgressEvent(0.1, 1, "Cutting the figure out"))
         figure = await outlined(studio, source)
         await progress(ProgressEvent(0.4, 1, "Making every size"))
-        pack = await asyncio.to_thread(Packs(studio.gallery).make, persona, source.picture, figure)
-        _, shown = await keep_and_show(studio, [_preview(persona, source, pack)])
+        packs = Packs(studio.gallery)
+        pack = await asyncio.to_thread(packs.make, persona, source.picture, figure)
+        preview = _preview(persona, source, pack)
+
+        def check() -> None:
+            studio.personas.get(persona.persona_id)
+
+        try:
+            _, shown = await keep_and_show(studio, [preview], check)
+        except NotFound:  # deleted meanwhile
+            packs.remove(persona.persona_id)
+            raise
         await progress(ProgressEvent(1, 1, "Packed"))
         base = studio.settings.public_url
         output = CreateAvatarPackOutput(

@@ -15,7 +15,14 @@ from agent_tools.painting import (
     picture_lines,
     warning_lines,
 )
-from agent_tools.persona_design import Designed, design, locked, other_model
+from agent_tools.persona_design import (
+    Designed,
+    check_unchanged,
+    design,
+    joined,
+    locked,
+    other_model,
+)
 from agent_tools.personas import Persona
 from agent_tools.policy import note_consent
 from agent_tools.results import ImageInfo, ToolImage, ToolResult
@@ -184,7 +191,11 @@ class CreatePersonaAvatar(Tool):
                 persona = persona.model_copy(update={"locked": True})
         before = [first] if first is not None else []
         # Together: a call that is cancelled halfway keeps nothing.
-        _, new = await keep_and_show(studio, [*before, *sitting.images])
+        _, new = await keep_and_show(
+            studio,
+            [*before, *sitting.images],
+            lambda: check_unchanged(studio, persona, designed, derived=not candidates),
+        )
         new = new[len(before) :]
         there = [studio.show(studio.gallery.get(image_id)) for image_id in sitting.there]
         shown = (*there, *new)
@@ -255,8 +266,9 @@ def _stored(studio: Studio, persona: Persona, designed: Designed) -> Persona:
     if not persona.palette or persona.canonical_image_id != designed.persona.canonical_image_id:
         picture = studio.gallery.open_image(persona.canonical_image_id or "")
         persona = persona.model_copy(update={"palette": list(palette(picture))})
-    studio.personas.save(persona)
-    return persona
+    return studio.personas.update(
+        persona.persona_id, lambda now: joined(now, persona, designed.persona)
+    )
 
 
 def _likeness(studio: Studio, persona: Persona, records: list[ImageRecord]) -> list[float]:

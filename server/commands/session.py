@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from agent_tools.errors import AgentToolsError, BadSettings, NotFound, as_agent_tools_error
+from agent_tools.image_record import IMAGE_ID
 from agent_tools.settings import Settings, load_settings
 from server.console import Bars, Output
 
@@ -36,7 +37,6 @@ Model = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, same picture.")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Denoising steps.")]
 
-_IMAGE_ID = re.compile(r"img_[0-9a-f]{24}")
 _FILE_OR_ID = "Check the path, or give an image_id (agent-tools gallery list)."
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
@@ -234,7 +234,7 @@ def is_picture_argument(text: str) -> bool:
     """Return whether an argument means a picture (an id or a file) and not words."""
     path = Path(text)
     names_picture = path.suffix.lower() in _PICTURE_SUFFIXES and " " not in text.strip()
-    return bool(_IMAGE_ID.fullmatch(text)) or names_picture or _is_file(path)
+    return bool(IMAGE_ID.fullmatch(text)) or names_picture or _is_file(path)
 
 
 def take_in(
@@ -246,7 +246,7 @@ def take_in(
         NotFound: if there is no such file or id.
         AgentToolsError: if the file is no picture within the limits.
     """
-    if _IMAGE_ID.fullmatch(argument):
+    if IMAGE_ID.fullmatch(argument):
         return studio.gallery.get(argument).image_id
     limit = int(studio.settings.max_upload_mb * 1e6)
     data = read_file(Path(argument), limit, hint=_FILE_OR_ID)
@@ -262,7 +262,7 @@ def open_picture(studio: Studio, argument: str) -> Image.Image:
     """
     from agent_tools.pictures import decode_picture
 
-    if _IMAGE_ID.fullmatch(argument):
+    if IMAGE_ID.fullmatch(argument):
         return studio.gallery.open_image(argument)
     limit = int(studio.settings.max_upload_mb * 1e6)
     data = read_file(Path(argument), limit, hint=_FILE_OR_ID)
@@ -278,9 +278,9 @@ def read_file(path: Path, max_bytes: int, *, hint: str = "Check the path.") -> b
     try:
         with path.open("rb") as file:
             return file.read(max_bytes + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         raise NotFound(
-            f"Cannot read the file {path}: {error.strerror or error}.",
+            f"Cannot read the file {path}: {getattr(error, 'strerror', None) or error}.",
             hint=hint,
         ) from error
 

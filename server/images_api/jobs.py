@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agent_tools.errors import AgentToolsError
 from agent_tools.painting import seeds_from
 from agent_tools.previews import with_previews
-from agent_tools.studio import Studio
+from agent_tools.studio import Studio, unknown_tool
 from agent_tools.tools.base import Progress, ProgressEvent, no_progress
 from server.images_api.bodies import Asked, EditBody, GenerateBody, Painted, VariationBody
 from server.images_api.forms import Inputs
@@ -239,6 +239,8 @@ class _Reports:
 async def _call(
     studio: Studio, tool: str, arguments: dict[str, Any], progress: Progress
 ) -> list[Made]:
+    if tool not in studio.offered:
+        raise unknown_tool(tool, studio.offered)
     given = {name: value for name, value in arguments.items() if value is not None}
     result = await studio.call(tool, given, progress)
     prompt = str(getattr(result.data, "prompt", ""))

@@ -354,3 +354,14 @@ def test_tokens_with_scopes_open_what_they_say_and_callers_do_not_meet(
                 parents[name] = served.studio.gallery.get(image_id).parent_id
         shown = (item.model_extra or {})["image_id"]
         assert parents["shop"] == shown != parents["other"]
+
+
+def test_a_tool_that_agents_are_not_offered_is_no_way_in(
+    tmp_path: Path, tiny_stable_diffusion: Path
+) -> None:
+    with serving(tmp_path / "data", tiny_stable_diffusion, tools=("find_images",)) as served:
+        answer = httpx2.post(
+            f"{served.url}/v1/images/generations", json={"prompt": "a mug", **QUICK}, timeout=60
+        )
+        assert answer.status_code == 404
+        assert "generate_image" in refused(answer)["message"] and served.pictures == 0

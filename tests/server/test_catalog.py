@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 
 import server.catalog
+from agent_tools.errors import InvalidArguments, NotFound
 from agent_tools.gallery import Gallery
 from agent_tools.recolor_checks import outside_max_change
 from benchmarks.rendered_truth import mug
 from server.catalog import RESULT_COLUMNS, read_catalog
 from server.cli import run
+from server.commands.session import read_file
 
 MUG = mug("#B3201C", 96)
 Run = Callable[..., tuple[int, Any]]
@@ -190,3 +192,17 @@ def test_malformed_cells_are_the_rows_own_failure(shop: Path, variants: Run) -> 
 def test_flags_beside_a_price_list_are_refused(shop: Path, variants: Run, more: list[str]) -> None:
     code, said = variants("--csv", write(shop, LIST), *more)
     assert code == 2 and "leave the others out" in said["error"]["message"]
+
+
+def test_a_cell_that_no_file_can_be_named_is_the_rows_own_failure(shop: Path) -> None:
+    rows = read_catalog(Path(write(shop, "picture,color\nmug\0.png,sage\nmug.png,sage\n")))
+    assert len({row.key for row in rows}) == 2
+    with pytest.raises(NotFound):
+        read_file(shop / rows[0].cells["picture"], 100)
+
+
+def test_a_quotation_mark_that_is_never_closed_is_said(shop: Path) -> None:
+    swallowed = "mug.png,sage\n" * 20_000
+    with pytest.raises(InvalidArguments, match="no CSV file") as refused:
+        read_catalog(Path(write(shop, 'picture,color\n"' + swallowed)))
+    assert "quotation mark" in (refused.value.hint or "")

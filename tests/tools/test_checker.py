@@ -6,6 +6,7 @@ The classifier is a tiny ViT that learned, here, to tell dark pictures from ligh
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,18 @@ def test_it_sees_which_pictures_show_what_is_withheld(classifier: Path) -> None:
     assert not Checker(str(classifier), ("fine",), 0.5, "cpu").look([gray(10)])
 
 
+def test_what_it_cannot_judge_does_not_pass(classifier: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "broken"
+    shutil.copytree(classifier, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"] = torch.full_like(weights["classifier.bias"], torch.nan)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    assert Checker(str(folder), ("gloomy",), 0.5, "cpu").look([gray(240)])
+
+
 async def test_a_withheld_picture_reaches_nobody_and_the_next_call_is_served(
     settings: Settings, engine: LocalEngine, classifier: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -117,6 +130,18 @@ async def test_a_stored_picture_is_not_shown_again_under_another_checker(
     )
     with pytest.raises(Refused):
         await after.call("generate_image", ASKED)
+
+
+async def test_an_icon_that_was_painted_before_is_looked_at_too(
+    settings: Settings, engine: LocalEngine, classifier: Path
+) -> None:
+    asked = {"source": "flowchart LR\n  a[Cart]", "illustrate": "icons"}
+    assert (await studio_with(settings, engine).call("draw_diagram", asked)).images
+    after = studio_with(
+        settings, engine, checker=str(classifier), checker_refuses=("fine", "Gloomy")
+    )
+    with pytest.raises(Refused):
+        await after.call("draw_diagram", {**asked, "title": "Again"})
 
 
 async def test_nobody_sees_an_unfinished_picture_before_the_checker(

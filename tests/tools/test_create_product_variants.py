@@ -312,3 +312,31 @@ async def test_an_unknown_picture_is_named(studio: Studio) -> None:
 async def test_what_must_not_be_painted_is_refused(studio: Studio) -> None:
     with pytest.raises(AgentToolsError, match="real people"):
         await studio.call(TOOL, {"product": "Taylor Swift figurine", "colors": ["red"]})
+
+
+async def test_a_noisy_picture_becomes_a_jpeg_too(studio: Studio) -> None:
+    """Pillow's optimizer has no room for pure noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    mask = np.zeros((200, 300), np.uint8)
+    mask[50:60, 50:60] = 255
+    ids = {
+        "image_id": upload(studio, Image.fromarray(noise), "upload"),
+        "mask_id": upload(studio, Image.fromarray(mask)),
+    }
+    result = await studio.call(TOOL, {**ids, "colors": ["red"], "format": "jpeg"})
+    made = opened(studio, variants_of(result)[0].image.image_id)
+    assert made.shape == noise.shape and np.abs(made - noise.astype(int)).mean() < 10
+
+
+async def test_a_picture_too_long_for_webp_is_refused_with_what_does(studio: Studio) -> None:
+    mask = Image.new("L", (17000, 20))
+    mask.paste(255, (5, 5, 15, 15))
+    ids = {
+        "image_id": upload(studio, Image.new("RGB", (17000, 20), "teal"), "upload"),
+        "mask_id": upload(studio, mask),
+        "colors": ["red"],
+    }
+    with pytest.raises(InvalidArguments, match="16383") as refused:
+        await studio.call(TOOL, {**ids, "format": "webp"})
+    assert "png" in (refused.value.hint or "")
+    assert variants_of(await studio.call(TOOL, {**ids, "format": "png"}))

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from agent_tools import diagram_painting
+from agent_tools.callers import acting_as
 from agent_tools.diagrams.errors import DiagramRefused, DiagramSyntaxError
 from agent_tools.diagrams.legibility import MIN_CONTRAST, contrast
 from agent_tools.diagrams.theme import LIGHT
@@ -162,6 +163,17 @@ async def test_a_gallery_picture_can_stand_in_a_node(studio: Studio) -> None:
     shown = studio.gallery.open_image(record.image_id).convert("RGB")
     colors = {color: count for count, color in shown.getcolors(1 << 24)}
     assert colors.get((204, 34, 68), 0) > 5000, "152 x 152 pixels of the photo"
+
+
+async def test_a_callers_own_picture_can_stand_in_a_node(studio: Studio) -> None:
+    """Its id is longer, and once was taken for words to paint."""
+    with acting_as("ann"):
+        photo = studio.gallery.add_upload(_png("#cc2244"), title="A mug")
+        pictures = {"cart": photo.image_id}
+        arguments = {"source": "flowchart LR\n  cart", "illustrate": "icons", "pictures": pictures}
+        result = await studio.call("draw_diagram", arguments)
+        record = studio.gallery.get(result.images[0].info.image_id)
+    assert [item["image_id"] for item in record.recipe["inputs"]] == [photo.image_id]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,6 @@ async def test_a_persona_with_everything_changed_still_fits_a_knowledge_base(
     )[0]
     assert len(record.facts) <= MAX_FACTS
     assert record.facts["persona"] == "Mina" and record.facts["expression"] == "celebrating"
-    assert "likeness" not in record.facts
 
 
 async def test_candidates_that_were_not_chosen_stay_at_home(studio: Studio) -> None:
