@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -11,6 +12,8 @@ from agent_tools.diagrams.theme import GANTT_LEFT, Theme
 
 _BRANCH = re.compile(r"\bsection-edge-(\d+)\b")
 _CURVE = re.compile(r"\bradar(?:Curve|LegendBox)-(\d+)\b")
+_PLACE = re.compile(r"translate\(\s*(-?[\d.]+)")
+_DATE_GAP = 10.0  # user units between two dates of a gantt chart's axis
 _DEPTH = re.compile(r"\bedge-depth-(\d+)\b")
 
 
@@ -19,6 +22,7 @@ def finish(root: Element, theme: Theme) -> None:
     title_chips(root, theme)
     _color_branches(root, theme)
     _align_sections(root)
+    _thin_dates(root)
     _fill_composites(root)
     _raise_frame_names(root)
     _color_charts(root, theme)
@@ -119,6 +123,33 @@ def _align_sections(root: Element) -> None:
     if overhang > 0:
         x, y, width, height = svg.view_box(root)
         svg.set_view_box(root, x - overhang, y, width + overhang, height)
+
+
+def _thin_dates(root: Element) -> None:
+    """Leave out dates of a gantt chart's axis that repeat or would touch; grid lines stay."""
+    if root.get("aria-roledescription") != "gantt":
+        return
+    dates: list[tuple[Element, Element, float, float]] = []
+    for tick in [e for e in root.iter(svg.tag("g")) if svg.has_class(e, "tick")]:
+        text, place = tick.find(svg.tag("text")), _PLACE.match(tick.get("transform", ""))
+        if text is None or place is None:
+            continue
+        if dates and svg.text_of(text) == svg.text_of(dates[-1][1]):
+            tick.remove(text)  # of the hours of a day only the first says its date
+        else:
+            half = fonts.text_width(svg.text_of(text), svg.MIN_FONT_SIZE) / 2
+            dates.append((tick, text, float(place[1]), half))
+    step = next(
+        step
+        for step in range(1, len(dates) + 2)
+        if all(
+            other[2] - other[3] - one[2] - one[3] >= _DATE_GAP
+            for one, other in pairwise(dates[::step])
+        )
+    )
+    for index, (tick, text, _, _) in enumerate(dates):
+        if index % step:
+            tick.remove(text)
 
 
 def _fill_composites(root: Element) -> None:
