@@ -36,7 +36,8 @@ MAX_DRAWING = 7000.0  # user units; beyond, text would be too small to read anyw
 MAX_AREA = 10_000_000.0  # square user units
 _RATIOS: dict[Aspect, float] = {"auto": 4 / 3, "wide": 16 / 9, "tall": 3 / 4, "square": 1.0}
 _MARGIN = 80.0  # room to find what reaches over the edge of the laid-out box
-_CHAT_BUBBLE = 900.0  # user units; wider drawings are shown smaller there
+_WIDEST = 1800.0  # user units; in a chat a wider picture is shown at less than half its size
+_OWN_DIRECTION = math.log(1.5)  # how much nearer the other one must be to be chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def _completed(made: _Made, palette: Theme, illustration: Illustration, scale: f
     _, _, width, height = svg.view_box(root)
     notes = list(made.prepared.notes)
     scale = min(scale, MAX_SIDE / max(width, height))
-    if width > 2 * _CHAT_BUBBLE:
+    if width > _WIDEST:
         notes.append(
             f"The picture is {width / height:.1f} times as wide as high and its text will be "
             "small in a chat; fewer nodes or another aspect would help."
@@ -256,10 +257,18 @@ def _best_shape(
                 raise
             continue  # a chain that is too long one way may fit the other way
         drawn.append((text, root))
-        if aspect == "auto" and own and 0.5 <= _ratio(root) <= 2.2:
+        if aspect == "auto" and own and 0.5 <= _ratio(root) <= 2.2 and not _too_wide(root):
             return text, root
     wanted = math.log(_RATIOS[aspect])
-    return min(drawn, key=lambda choice: abs(math.log(_ratio(choice[1])) - wanted))
+
+    def badness(choice: tuple[str, Element]) -> tuple[bool, float]:
+        distance = abs(math.log(_ratio(choice[1])) - wanted)
+        if aspect != "auto":
+            return False, distance
+        favor = _OWN_DIRECTION if own and choice[0] == texts[0] else 0.0
+        return _too_wide(choice[1]), distance - favor
+
+    return min(drawn, key=badness)
 
 
 def _laid_out(renderer: MermaidRenderer, text: str, theme: Theme) -> Element:
@@ -279,6 +288,10 @@ def _finished(root: Element, theme: Theme) -> Element:
     svg.set_view_box(root, x - _MARGIN, y - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN)
     svg.set_view_box(root, *legibility.content_box(root, theme))
     return root
+
+
+def _too_wide(root: Element) -> bool:
+    return svg.view_box(root)[2] + 2 * PADDING > _WIDEST
 
 
 def _ratio(root: Element) -> float:

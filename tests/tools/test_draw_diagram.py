@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -147,6 +148,35 @@ def test_a_ribbon_is_turned_and_a_fine_shape_is_left_alone() -> None:
     assert fine.source.startswith("flowchart LR")
     tall = worker.draw(f"flowchart LR\n{chain}", aspect="tall")
     assert tall.size[0] < tall.size[1]
+
+
+QUESTIONS = (
+    "Does the customer have an order number?", "Has the parcel left the warehouse?",
+    "Is the address complete and right?", "Was the payment taken from the card?",
+    "Is the mug still in stock with us?", "Do we ship to that country?",
+)  # fmt: skip
+TALL = "\n".join(
+    f"  n{i}{{{one}}} -->|yes| n{i + 1}{{{other}}}\n  n{i} -->|no| help[Ask a colleague]"
+    for i, (one, other) in enumerate(pairwise(QUESTIONS))
+)
+
+
+@pytest.mark.parametrize("header", ["flowchart TD", "flowchart", "flowchart LR"])
+def test_auto_turns_nothing_into_a_picture_that_is_warned_of(header: str) -> None:
+    drawing = worker.draw(f"{header}\n{TALL}")
+    assert drawing.size[0] < drawing.size[1] and drawing.notes == ()
+
+
+def test_the_other_direction_of_it_is_warned_of() -> None:
+    drawing = worker.draw(f"flowchart TD\n{TALL}", aspect="wide")
+    assert any("small in a chat" in note for note in drawing.notes)
+
+
+def test_a_direction_that_is_given_stays_unless_the_other_is_clearly_nearer() -> None:
+    text = (Path(__file__).parents[2] / "examples/bot.mmd").read_text(encoding="utf-8")
+    assert worker.draw(text).source.startswith("flowchart LR")
+    undecided = text.replace("flowchart LR", "flowchart")
+    assert worker.draw(undecided).size[0] < worker.draw(text).size[0]
 
 
 @pytest.mark.parametrize(
