@@ -220,6 +220,49 @@ async def test_the_corrected_source_can_be_drawn(studio: Studio, source: str, sa
     assert says in result.data.long_description
 
 
+@pytest.mark.parametrize(
+    ("second", "third", "column", "suggestion"),
+    [
+        ("  a[Cart --> b{Paid?}", "  b -->|yes c[Ship]", 4, "a[Cart] --> b{Paid?}"),
+        ("  a[Cart] --> b{Paid?", "  b --> c[Ship]", 16, "a[Cart] --> b{Paid?}"),
+        ("  a[Cart (new) --> b[Pay]", "  b --> c", 4, 'a["Cart (new)"] --> b["Pay"]'),
+        ("  a[(Orders --> b[Pay]", "  b --> c", 4, "a[(Orders)] --> b[Pay]"),
+    ],
+)
+async def test_the_first_bracket_that_is_left_open_is_named(
+    studio: Studio, second: str, third: str, column: int, suggestion: str
+) -> None:
+    with pytest.raises(DiagramSyntaxError) as caught:
+        await studio.call("draw_diagram", {"source": f"flowchart LR\n{second}\n{third}"})
+    assert (caught.value.data["line"], caught.value.data["column"]) == (2, column)
+    assert caught.value.data["suggestion"] == suggestion and suggestion in caught.value.hint
+    assert f"Line 2, column {column}" in str(caught.value) and "not closed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "suggestion"),
+    [
+        ("  b -->|yes c[Ship]", "b -->|yes| c[Ship]"),
+        ("  b --> c[Cart (new)] --> d[x --> y]", 'b --> c["Cart (new)"] --> d["x --> y"]'),
+    ],
+)
+async def test_closed_brackets_are_not_called_open(
+    studio: Studio, line: str, suggestion: str
+) -> None:
+    with pytest.raises(DiagramSyntaxError) as caught:
+        await studio.call("draw_diagram", {"source": f"flowchart LR\n  a --> b\n{line}"})
+    assert caught.value.data["line"] == 3 and "not closed" not in str(caught.value)
+    assert caught.value.data["suggestion"] == suggestion
+
+
+async def test_a_label_of_two_lines_is_not_called_open(studio: Studio) -> None:
+    with pytest.raises(DiagramSyntaxError) as caught:
+        await studio.call(
+            "draw_diagram", {"source": "flowchart LR\n  a[My\n  cart]\n  b --> --> c"}
+        )
+    assert caught.value.data["line"] == 4 and "not closed" not in str(caught.value)
+
+
 HOSTILE = {
     "script in a label": 'flowchart LR\n  a["<script>alert(1)</script>Pay"] --> b[Ship]',
     "handler in a label": 'flowchart LR\n  a["<img src=x onerror=alert(1)>Pay"] --> b[Ship]',
