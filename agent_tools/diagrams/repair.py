@@ -196,4 +196,4 @@ def _hint(message: str) -> str:
         return "Write dates as the dateFormat says, e.g. 2026-01-31."
     if "one root" in message:
         return "Indent every other line deeper than the root."
-    return "Mend that line and call draw_diagram again with the whole text."
+    return "Mend that line and call again."

@@ -97,6 +97,44 @@ async def test_a_change_that_cannot_be_made_says_why_and_changes_nothing(
     assert caught.value.hint and len(studio.gallery.list()) == 1
 
 
+async def test_a_broken_patch_is_told_to_edit_diagram(studio: Studio) -> None:
+    first = await studio.call("draw_diagram", {"source": FLOW})
+    for append in ("  ship --> --> cart", "  ship --> done([Done"):
+        with pytest.raises(DiagramSyntaxError) as caught:
+            await studio.call(
+                "edit_diagram",
+                {"diagram_id": first.images[0].info.image_id, "patch": {"append": append}},
+            )
+        assert "edit_diagram" in caught.value.hint and "draw_diagram" not in caught.value.hint
+        assert "changed source" in str(caught.value)
+        assert caught.value.data["text"] in caught.value.data["source"].split("\n")
+
+
+@pytest.mark.parametrize(
+    ("find", "near"),
+    [
+        ("ship[Shipit]", "'ship[Ship it]'"),
+        ("ship[Ship this]", "'ship[Ship it]'"),
+        ("pay{Payed?}", "'pay{Paid?}'"),
+        ("refund", "nearest"),
+    ],
+)
+async def test_a_text_that_is_not_there_comes_back_with_the_nearest_piece(
+    studio: Studio, find: str, near: str
+) -> None:
+    line = "flowchart LR; cart[Cart] --> pay{Paid?}; pay -->|yes| ship[Ship it]; pay -->|no| cart"
+    first = await studio.call("draw_diagram", {"source": line})
+    with pytest.raises(DiagramRefused) as caught:
+        await studio.call(
+            "edit_diagram",
+            {
+                "diagram_id": first.images[0].info.image_id,
+                "patch": {"replace": [{"find": find, "put": "x"}]},
+            },
+        )
+    assert near in caught.value.hint
+
+
 async def test_only_diagrams_can_be_edited(studio: Studio) -> None:
     photo = studio.gallery.add_upload(_png("#336699"), title="A photo")
     with pytest.raises(InvalidArguments, match="no diagram"):
