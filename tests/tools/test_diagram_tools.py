@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from agent_tools import diagram_painting
+from agent_tools.diagrams import icons
 from agent_tools.diagrams.errors import DiagramRefused, DiagramSyntaxError
 from agent_tools.diagrams.legibility import MIN_CONTRAST, contrast
 from agent_tools.diagrams.theme import LIGHT
@@ -264,7 +265,6 @@ def test_without_the_scrim_the_same_backdrop_would_fail() -> None:
 
 
 def test_drawn_icons_sit_inside_their_boxes_above_the_words(tmp_path: Path) -> None:
-    from agent_tools.diagrams import icons
     from agent_tools.diagrams.illustrate import Illustration
     from agent_tools.diagrams.render import render
 
@@ -275,6 +275,18 @@ def test_drawn_icons_sit_inside_their_boxes_above_the_words(tmp_path: Path) -> N
         assert icons.ICONS[name] in drawing.svg
     assert "\ue000" not in drawing.svg + drawing.source + drawing.long_description
     assert re.search(r"Cart → Paid\?", drawing.long_description)
+
+
+@pytest.mark.parametrize(
+    ("label", "icon"),
+    [
+        ("Offer store credit", "card"), ("Gift voucher", "card"), ("Our store", "shop"),
+        ("Open the online store", "shop"), ("Store hours", "shop"), ("Store the session", "disk"),
+        ("Object store", "disk"), ("Vector store", "database"), ("Check credentials", "key"),
+    ],
+)  # fmt: skip
+def test_a_store_that_sells_is_not_one_that_keeps(label: str, icon: str) -> None:
+    assert icons.icon_for(label) == icon
 
 
 @pytest.mark.parametrize(
