@@ -37,6 +37,7 @@ MAX_AREA = 10_000_000.0  # square user units
 _RATIOS: dict[Aspect, float] = {"auto": 4 / 3, "wide": 16 / 9, "tall": 3 / 4, "square": 1.0}
 _MARGIN = 80.0  # room to find what reaches over the edge of the laid-out box
 _WIDEST = 1800.0  # user units; in a chat a wider picture is shown at less than half its size
+_FAR_OFF = math.log(1.5)  # from the shape that was asked for; then it is said
 _OWN_DIRECTION = math.log(1.5)  # how much nearer the other one must be to be chosen
 
 
@@ -110,7 +111,7 @@ def render(
     installed = ladder.engine()
     if installed != "merman":
         made = _plainer(installed, text, title, palette, illustration)
-        return _completed(made, palette, illustration, scale)
+        return _completed(made, palette, illustration, scale, aspect)
     from agent_tools.diagrams.mermaid import MermaidRenderer
 
     renderer = MermaidRenderer(palette, illustration.size)
@@ -125,7 +126,7 @@ def render(
 
     drawn, root = _best_shape(lay_out, prepared, aspect)
     made = _Made(root, drawn, prepared, description, tuple(nodes), renderer.version)
-    return _completed(made, palette, illustration, scale)
+    return _completed(made, palette, illustration, scale, aspect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,9 @@ def _plainer(
     return _Made(root, prepared.text, prepared, describe_facts(facts, heading), (), name)
 
 
-def _completed(made: _Made, palette: Theme, illustration: Illustration, scale: float) -> Drawing:
+def _completed(
+    made: _Made, palette: Theme, illustration: Illustration, scale: float, aspect: Aspect
+) -> Drawing:
     root, description = made.root, made.description
     finish.add_canvas(root, palette, description.title, PADDING)
     labels = legibility.make_legible(root, palette)
@@ -185,6 +188,11 @@ def _completed(made: _Made, palette: Theme, illustration: Illustration, scale: f
         image = laid_on(text_svg, backdrop.picture, scale=scale)
         illustrate.insert_backdrop(root, backdrop)
         text_svg = svg.to_text(root)
+    if aspect != "auto" and abs(math.log(width / height / _RATIOS[aspect])) > _FAR_OFF:
+        notes.append(
+            f"The picture is {image.width}x{image.height}, which is not {aspect}: this "
+            "diagram's layout comes no nearer; more or fewer branches would change that."
+        )
     return Drawing(
         image=image,
         svg=text_svg,

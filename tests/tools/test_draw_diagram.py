@@ -19,6 +19,7 @@ from agent_tools.diagrams.errors import (
     DiagramTimeout,
     DiagramTooLarge,
 )
+from agent_tools.diagrams.illustrate import PLAIN, Illustration
 from agent_tools.diagrams.legibility import MIN_CONTRAST, contrast
 from agent_tools.diagrams.source import KINDS, MAX_CHARACTERS
 from agent_tools.errors import InvalidArguments
@@ -161,6 +162,9 @@ TALL = "\n".join(
 )
 
 
+SQUARE = "  a[Ask] --> b[Show it] & c[Offer more]\n  b --> d[Sold]\n  d --> e[Thank you]"
+
+
 @pytest.mark.parametrize("header", ["flowchart TD", "flowchart", "flowchart LR"])
 def test_auto_turns_nothing_into_a_picture_that_is_warned_of(header: str) -> None:
     drawing = worker.draw(f"{header}\n{TALL}")
@@ -170,6 +174,16 @@ def test_auto_turns_nothing_into_a_picture_that_is_warned_of(header: str) -> Non
 def test_the_other_direction_of_it_is_warned_of() -> None:
     drawing = worker.draw(f"flowchart TD\n{TALL}", aspect="wide")
     assert any("small in a chat" in note for note in drawing.notes)
+
+
+@pytest.mark.parametrize("illustration", [PLAIN, Illustration(icons=True)])
+def test_a_shape_that_was_asked_for_and_not_reached_is_said(illustration: Illustration) -> None:
+    drawing = worker.draw(f"flowchart TD\n{TALL}", aspect="square", illustration=illustration)
+    size = f"{drawing.image.width}x{drawing.image.height}"
+    assert any("square" in note and size in note for note in drawing.notes), drawing.notes
+    for aspect, text in (("auto", TALL), ("square", SQUARE)):
+        reached = worker.draw(f"flowchart TD\n{text}", aspect=aspect, illustration=illustration)
+        assert not any("square" in note or "auto" in note for note in reached.notes)
 
 
 def test_a_direction_that_is_given_stays_unless_the_other_is_clearly_nearer() -> None:
