@@ -110,7 +110,8 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("order|orders|package|parcel|pack|packing|product|item|goods|stock|inventory|box|return",
      "package"),
     ("shop|(our|your|online|web|retail|local|nearest) store|in[- ]store"
-     "|store (front|hour|locator|pick ?up|visit)|market|marketplace|retail|seller|merchant|catalog|catalogue", "shop"),
+     "|store (front|hour|locator|pick ?up|visit)|market|marketplace|retail|seller"
+     "|merchant|catalog|catalogue", "shop"),
     ("factory|supplier|manufactur(e|er|ing)|production|plant|build", "factory"),
     ("mug|cup|coffee|tea|drink", "mug"),
     ("tag|label|sku|category|coupon|discount|promotion", "tag"),
