@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -11,16 +12,23 @@ from agent_tools.diagrams.theme import GANTT_LEFT, Theme
 
 _BRANCH = re.compile(r"\bsection-edge-(\d+)\b")
 _CURVE = re.compile(r"\bradar(?:Curve|LegendBox)-(\d+)\b")
+_PLACE = re.compile(r"translate\(\s*(-?[\d.]+)")
+_DATE_GAP = 10.0  # user units between two dates of a gantt chart's axis
+_COLUMN_HEAD = 10.0  # user units above what the layout leaves for the name of a column
+_OWN_MESSAGE_RISE = 6.0
 _DEPTH = re.compile(r"\bedge-depth-(\d+)\b")
 
 
 def finish(root: Element, theme: Theme) -> None:
     """Do everything that the kind of diagram calls for; each part finds its own elements."""
+    _ground_columns(root, theme)
     title_chips(root, theme)
     _color_branches(root, theme)
     _align_sections(root)
+    _thin_dates(root)
     _fill_composites(root)
     _raise_frame_names(root)
+    _raise_own_messages(root)
     _color_charts(root, theme)
     bends.clear_of_markers(root)
 
@@ -45,13 +53,29 @@ def title_chips(root: Element, theme: Theme) -> None:
             chip.set(name, f"{value:.2f}")
         chip.set("rx", "5")
         chip.set("style", f"fill:{theme.group} !important;stroke:none !important")
-        label.insert(0, chip)
+        if root.get("aria-roledescription") != "kanban":  # no line crosses the name of a column
+            label.insert(0, chip)
         for text in label.iter(svg.tag("text")):
             svg.set_style(text, font_weight="600")
         layer = cluster
         while not svg.has_class(layer, "clusters") and layer in parents:
             layer = parents[layer]
         parents.get(layer, root).append(label)
+
+
+def _ground_columns(root: Element, theme: Theme) -> None:
+    """Give every column of a board a ground that can be seen, and room above its first card."""
+    if root.get("aria-roledescription") != "kanban":
+        return
+    columns = [e for e in root.iter(svg.tag("g")) if svg.has_class(e, "cluster")]
+    for index, column in enumerate(columns):
+        frame = column.find(svg.tag("rect"))
+        if frame is None:
+            continue
+        for name, change in (("y", -_COLUMN_HEAD), ("height", _COLUMN_HEAD)):
+            frame.set(name, f"{float(frame.get(name, '0')) + change:g}")
+        color = theme.series[index % len(theme.series)]
+        svg.set_style(frame, fill=color, stroke=color)
 
 
 def add_canvas(root: Element, theme: Theme, title: str, padding: float) -> None:
@@ -121,6 +145,33 @@ def _align_sections(root: Element) -> None:
         svg.set_view_box(root, x - overhang, y, width + overhang, height)
 
 
+def _thin_dates(root: Element) -> None:
+    """Leave out dates of a gantt chart's axis that repeat or would touch; grid lines stay."""
+    if root.get("aria-roledescription") != "gantt":
+        return
+    dates: list[tuple[Element, Element, float, float]] = []
+    for tick in [e for e in root.iter(svg.tag("g")) if svg.has_class(e, "tick")]:
+        text, place = tick.find(svg.tag("text")), _PLACE.match(tick.get("transform", ""))
+        if text is None or place is None:
+            continue
+        if dates and svg.text_of(text) == svg.text_of(dates[-1][1]):
+            tick.remove(text)  # of the hours of a day only the first says its date
+        else:
+            half = fonts.text_width(svg.text_of(text), svg.MIN_FONT_SIZE) / 2
+            dates.append((tick, text, float(place[1]), half))
+    step = next(
+        step
+        for step in range(1, len(dates) + 2)
+        if all(
+            other[2] - other[3] - one[2] - one[3] >= _DATE_GAP
+            for one, other in pairwise(dates[::step])
+        )
+    )
+    for index, (tick, text, _, _) in enumerate(dates):
+        if index % step:
+            tick.remove(text)
+
+
 def _fill_composites(root: Element) -> None:
     """Let the body of a composite state reach its frame."""
     for cluster in root.iter(svg.tag("g")):
@@ -138,6 +189,19 @@ def _raise_frame_names(root: Element) -> None:
     for text in root.iter(svg.tag("text")):
         if svg.has_class(text, "labelText"):
             text.set("y", f"{float(text.get('y', '0')) - 2:g}")
+
+
+def _raise_own_messages(root: Element) -> None:
+    """Set the text of a message to oneself clear of the circle with the message's number."""
+    parts = list(root)
+    for index, path in enumerate(parts[:-1]):
+        own = path.tag == svg.tag("path") and path.get("class", "").startswith("messageLine")
+        if not own or "sequencenumber" not in parts[index + 1].get("marker-start", ""):
+            continue
+        for text in reversed(parts[:index]):
+            if not svg.has_class(text, "messageText"):
+                break
+            text.set("y", f"{float(text.get('y', '0')) - _OWN_MESSAGE_RISE:g}")
 
 
 def _fold(text: str, size: float, limit: float) -> list[str]:

@@ -103,12 +103,15 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("camera|shoot|scan|scanner|capture", "camera"),
     ("color|colour|recolor|paint|painter|design|variant|variants|style|brand|theme", "palette"),
     ("cart|basket|checkout|buy|purchase", "cart"),
-    ("pay|paid|payment|invoice|bill|billing|card|price|refund|money|charge|bank", "card"),
+    ("pay|paid|payment|invoice|bill|billing|card|price|refund|money|charge|bank"
+     "|credit|voucher|gift card|wallet", "card"),
     ("ship|shipped|shipping|deliver|delivered|delivery|courier|truck|transport|logistics|driver",
      "truck"),
     ("order|orders|package|parcel|pack|packing|product|item|goods|stock|inventory|box|return",
      "package"),
-    ("shop|store front|market|marketplace|retail|seller|merchant|catalog|catalogue", "shop"),
+    ("shop|(our|your|online|web|retail|local|nearest) store|in[- ]store"
+     "|store (front|hour|locator|pick ?up|visit)|market|marketplace|retail|seller"
+     "|merchant|catalog|catalogue", "shop"),
     ("factory|supplier|manufactur(e|er|ing)|production|plant|build", "factory"),
     ("mug|cup|coffee|tea|drink", "mug"),
     ("tag|label|sku|category|coupon|discount|promotion", "tag"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -65,6 +65,7 @@ class Patch(_Model):
         return any(getattr(self, name) for name in _GRAPH_FIELDS)
 
 
+_PIECE_WORDS = 12  # of longer texts only whole lines are compared
 _GRAPH_FIELDS = (
     "set_nodes", "remove_nodes", "add_edges", "remove_edges", "set_groups", "remove_groups",
 )  # fmt: skip
@@ -79,10 +80,9 @@ def patched_text(text: str, patch: Patch) -> str:
     for number, change in enumerate(patch.replace):
         count = text.count(change.find)
         if count == 0:
-            near = _nearest(change.find, text.split("\n"))
             raise DiagramRefused(
                 f"replace[{number}]: the text {change.find[:80]!r} is not in the source.",
-                hint=(f"Did you mean {near!r}? " if near else "") + "Copy it from the source.",
+                hint=_nearest(change.find, text),
                 data={"change": number, "source": text},
             )
         if count > 1 and not change.everywhere:
@@ -151,6 +151,21 @@ def patched_graph(graph: Graph, patch: Patch) -> Graph:
         ) from None
 
 
-def _nearest(wanted: str, lines: Sequence[str]) -> str:
-    stripped = [line.strip() for line in lines if line.strip()]
-    return next(iter(difflib.get_close_matches(wanted.strip(), stripped, n=1, cutoff=0.5)), "")
+def _nearest(wanted: str, text: str) -> str:
+    """Say which line or piece of one comes closest to what was wanted."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    pieces = [*lines, *(part.strip() for line in lines for part in line.split(";"))]
+    count = len(wanted.split())
+    if count <= _PIECE_WORDS:
+        for line in lines:
+            words = list(re.finditer(r"[^\s;]+", line))
+            pieces += [
+                line[first.start() : last.end()]
+                for more in (0, 1)  # a space may have been left out
+                for first, last in zip(words, words[max(count - 1 + more, 0) :], strict=False)
+            ]
+    close = difflib.get_close_matches(wanted.strip(), dict.fromkeys(pieces), n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {close[0]!r}? Copy it from the source."
+    line = difflib.get_close_matches(wanted.strip(), lines, n=1, cutoff=0)[0]
+    return f"The nearest line is {line[:200]!r}. Copy the text from the source."

@@ -36,7 +36,9 @@ MAX_DRAWING = 7000.0  # user units; beyond, text would be too small to read anyw
 MAX_AREA = 10_000_000.0  # square user units
 _RATIOS: dict[Aspect, float] = {"auto": 4 / 3, "wide": 16 / 9, "tall": 3 / 4, "square": 1.0}
 _MARGIN = 80.0  # room to find what reaches over the edge of the laid-out box
-_CHAT_BUBBLE = 900.0  # user units; wider drawings are shown smaller there
+_WIDEST = 1800.0  # user units; in a chat a wider picture is shown at less than half its size
+_FAR_OFF = math.log(1.5)  # from the shape that was asked for; then it is said
+_OWN_DIRECTION = math.log(1.5)  # how much nearer the other one must be to be chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def render(
     installed = ladder.engine()
     if installed != "merman":
         made = _plainer(installed, text, title, palette, illustration)
-        return _completed(made, palette, illustration, scale)
+        return _completed(made, palette, illustration, scale, aspect)
     from agent_tools.diagrams.mermaid import MermaidRenderer
 
     renderer = MermaidRenderer(palette, illustration.size)
@@ -124,7 +126,7 @@ def render(
 
     drawn, root = _best_shape(lay_out, prepared, aspect)
     made = _Made(root, drawn, prepared, description, tuple(nodes), renderer.version)
-    return _completed(made, palette, illustration, scale)
+    return _completed(made, palette, illustration, scale, aspect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,9 @@ def _plainer(
     return _Made(root, prepared.text, prepared, describe_facts(facts, heading), (), name)
 
 
-def _completed(made: _Made, palette: Theme, illustration: Illustration, scale: float) -> Drawing:
+def _completed(
+    made: _Made, palette: Theme, illustration: Illustration, scale: float, aspect: Aspect
+) -> Drawing:
     root, description = made.root, made.description
     finish.add_canvas(root, palette, description.title, PADDING)
     labels = legibility.make_legible(root, palette)
@@ -172,7 +176,7 @@ def _completed(made: _Made, palette: Theme, illustration: Illustration, scale: f
     _, _, width, height = svg.view_box(root)
     notes = list(made.prepared.notes)
     scale = min(scale, MAX_SIDE / max(width, height))
-    if width > 2 * _CHAT_BUBBLE:
+    if width > _WIDEST:
         notes.append(
             f"The picture is {width / height:.1f} times as wide as high and its text will be "
             "small in a chat; fewer nodes or another aspect would help."
@@ -184,6 +188,11 @@ def _completed(made: _Made, palette: Theme, illustration: Illustration, scale: f
         image = laid_on(text_svg, backdrop.picture, scale=scale)
         illustrate.insert_backdrop(root, backdrop)
         text_svg = svg.to_text(root)
+    if aspect != "auto" and abs(math.log(width / height / _RATIOS[aspect])) > _FAR_OFF:
+        notes.append(
+            f"The picture is {image.width}x{image.height}, which is not {aspect}: this "
+            "diagram's layout comes no nearer; more or fewer branches would change that."
+        )
     return Drawing(
         image=image,
         svg=text_svg,
@@ -256,10 +265,18 @@ def _best_shape(
                 raise
             continue  # a chain that is too long one way may fit the other way
         drawn.append((text, root))
-        if aspect == "auto" and own and 0.5 <= _ratio(root) <= 2.2:
+        if aspect == "auto" and own and 0.5 <= _ratio(root) <= 2.2 and not _too_wide(root):
             return text, root
     wanted = math.log(_RATIOS[aspect])
-    return min(drawn, key=lambda choice: abs(math.log(_ratio(choice[1])) - wanted))
+
+    def badness(choice: tuple[str, Element]) -> tuple[bool, float]:
+        distance = abs(math.log(_ratio(choice[1])) - wanted)
+        if aspect != "auto":
+            return False, distance
+        favor = _OWN_DIRECTION if own and choice[0] == texts[0] else 0.0
+        return _too_wide(choice[1]), distance - favor
+
+    return min(drawn, key=badness)
 
 
 def _laid_out(renderer: MermaidRenderer, text: str, theme: Theme) -> Element:
@@ -279,6 +296,10 @@ def _finished(root: Element, theme: Theme) -> Element:
     svg.set_view_box(root, x - _MARGIN, y - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN)
     svg.set_view_box(root, *legibility.content_box(root, theme))
     return root
+
+
+def _too_wide(root: Element) -> bool:
+    return svg.view_box(root)[2] + 2 * PADDING > _WIDEST
 
 
 def _ratio(root: Element) -> float:

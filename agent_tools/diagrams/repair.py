@@ -23,6 +23,9 @@ _PARTNERS = {
     "((": "))",
     "{{": "}}",
 }
+_QUOTED_OR_NAMED = re.compile(r'"[^"]*"|\|[^|]*\|')
+_LABEL = re.compile(r"[\w.-](?P<open>\[\(|\(\[|\[\[|\(\(|\{\{|\[|\(|\{)")
+_LINK = re.compile(r"\s*(?:<?-->?|<?==>?|<?-\.+->?|~~~)|\s*;?\s*$")
 _RESERVED = re.compile(r"\bend\b(?=\s*(?:$|[-=\[\(\{;]))")
 
 
@@ -31,8 +34,10 @@ def explain(renderer: MermaidRenderer, source: Source) -> DiagramSyntaxError | N
     found = renderer.first_error(source.text)
     if found is None:
         return None
-    message, line, column, exact = found
     lines = source.text.split("\n")
+    if source.kind == "flowchart" and (problem := _first_unclosed(renderer, lines)):
+        return problem
+    message, line, column, exact = found
     if not exact:
         line, column = _locate(renderer, lines, message, line, column)
     for number, text in enumerate(lines, start=1):
@@ -87,9 +92,8 @@ def _candidates(source: Source, lines: list[str], index: int, message: str) -> I
     """Yield texts with one likely mistake mended, most likely first."""
     text = lines[index]
     changed: list[str] = []
-    if source.kind == "flowchart" and text.count("[") > text.count("]"):
-        changed.append(_closed(text))
-        changed.append(_quoted(_closed(text)))
+    if source.kind == "flowchart" and text.count("|") % 2:
+        changed.append(re.sub(r"(\|[^|]*?)\s+([\w.-]+(?:[\[({].*)?)$", r"\1| \2", text))
     if source.kind in ("flowchart", "mindmap"):
         changed.append(_quoted(text))
     if source.kind in ("flowchart", "state"):
@@ -134,9 +138,53 @@ def _quoted(text: str) -> str:
     return _SHAPED.sub(quote, text)
 
 
-def _closed(text: str) -> str:
-    """Close a bracket that is still open where the next arrow begins."""
-    return re.sub(r"([\w.-]+\[)([^\]\"]*?)\s+(-->|---|-\.->|==>)", r"\1\2] \3", text)
+def _first_unclosed(renderer: MermaidRenderer, lines: list[str]) -> DiagramSyntaxError | None:
+    """Return an error about the first bracket whose closing mends the text down to its line."""
+    for index, text in enumerate(lines):
+        found = _unclosed(text, "".join(lines[index + 1 : index + 2]))
+        if found is None:
+            continue
+        column, bracket, closed = found
+        before = renderer.first_error("\n".join(lines[: index + 1]))
+        for mended in (closed, _quoted(closed)):
+            after = renderer.first_error("\n".join([*lines[:index], mended]))
+            if before is None or (after and (after[0] == before[0] or "quote" in after[0])):
+                continue
+            whole = "\n".join([*lines[:index], mended, *lines[index + 1 :]])
+            corrected = renderer.first_error(whole) is None
+            return DiagramSyntaxError(
+                f"Line {index + 1}, column {column}: the bracket '{bracket}' is not closed. "
+                f"The line is: {text.strip()[:200]}",
+                hint=f"Write that line as: {mended.strip()}",
+                data={
+                    "line": index + 1,
+                    "column": column,
+                    "text": text,
+                    "reason": before[0],
+                    "suggestion": mended.strip(),
+                    **({"corrected_source": whole} if corrected else {}),
+                },
+            )
+    return None
+
+
+def _unclosed(text: str, below: str) -> tuple[int, str, str] | None:
+    """Return the column (from 1) of the first bracket that is still open where the next arrow
+    begins, the bracket, and the line with it closed there; None if there is none.
+    """
+    masked = _QUOTED_OR_NAMED.sub(lambda match: "x" * len(match.group()), text)
+    at = 0
+    while opened := _LABEL.search(masked, at):
+        link = _LINK.search(masked, opened.end())
+        end = link.start() if link else len(text)
+        following = _LABEL.search(masked, end)
+        partner = _PARTNERS[opened["open"]]
+        at = masked.find(partner[0], opened.end(), following.start() if following else None)
+        if at < 0 and following is None and partner[0] in _LABEL.split(below)[0]:
+            return None  # a label of two lines
+        if at < 0:
+            return opened.start("open") + 1, opened["open"], text[:end] + partner + text[end:]
+    return None
 
 
 def _hint(message: str) -> str:
@@ -148,4 +196,4 @@ def _hint(message: str) -> str:
         return "Write dates as the dateFormat says, e.g. 2026-01-31."
     if "one root" in message:
         return "Indent every other line deeper than the root."
-    return "Mend that line and call draw_diagram again with the whole text."
+    return "Mend that line and call again."

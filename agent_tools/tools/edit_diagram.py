@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from agent_tools.diagrams.errors import DiagramSyntaxError
 from agent_tools.diagrams.graph import Graph
 from agent_tools.diagrams.patch import Patch, patched_graph, patched_text
 from agent_tools.errors import InvalidArguments
@@ -91,7 +92,7 @@ class EditDiagram(Tool):
             graph = patched_graph(Graph.model_validate(stored["graph"]), asked.patch)
             changed["graph"] = graph.model_dump(mode="json", exclude_defaults=True)
         else:
-            changed["source"] = patched_text(stored["source"], asked.patch)
+            changed["source"] = await asyncio.to_thread(patched_text, stored["source"], asked.patch)
         try:
             drawn = DrawDiagramArguments.model_validate(changed)
         except ValidationError as error:
@@ -99,7 +100,14 @@ class EditDiagram(Tool):
                 f"The changed diagram is not valid: {error.errors()[0]['msg']}.",
                 hint="Make fewer or smaller changes.",
             ) from None
-        return await draw_and_keep(studio, drawn, progress, parent_id=record.image_id)
+        try:
+            return await draw_and_keep(studio, drawn, progress, parent_id=record.image_id)
+        except DiagramSyntaxError as error:
+            raise DiagramSyntaxError(
+                f"The changed source cannot be read, so nothing was changed. {error.message}",
+                hint=f"{error.hint.rstrip('.')}. Then call edit_diagram with the mended patch.",
+                data={**error.data, "source": changed.get("source")},
+            ) from None
 
 
 def _changes(asked: EditDiagramArguments) -> dict[str, Any]:

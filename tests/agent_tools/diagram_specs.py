@@ -417,6 +417,28 @@ FURTHER = {
       Show pictures
       Open ticket
 """,
+    "three days": """gantt
+  dateFormat YYYY-MM-DD
+  section Photos
+    Set up   :a, 2026-09-01, 1d
+    Shoot    :b, after a, 1d
+    Edit     :c, after b, 1d
+""",
+    "three weeks": """gantt
+  dateFormat YYYY-MM-DD
+  section Plan
+    Brief    :a, 2026-09-01, 5d
+    Shoot    :b, after a, 5d
+    Edit     :c, after b, 6d
+    Publish  :d, after c, 5d
+""",
+    "one year": """gantt
+  dateFormat YYYY-MM-DD
+  section Shop
+    Research :a, 2026-01-01, 90d
+    Build    :b, after a, 120d
+    Launch   :c, after b, 155d
+""",
 }
 
 

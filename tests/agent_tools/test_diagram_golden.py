@@ -1,4 +1,4 @@
-"""Thirty diagrams of all kinds: laid out as before, legible, on the paper, lines at their boxes."""
+"""Diagrams of all kinds: laid out as before, legible, on the paper, lines at their boxes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,7 +15,7 @@ import pytest
 from diagram_specs import SPECS
 from golden_diagrams import FILE, GOLDEN, outline
 
-from agent_tools.diagrams import svg
+from agent_tools.diagrams import finish, svg
 from agent_tools.diagrams.legibility import MIN_CONTRAST
 from agent_tools.diagrams.mermaid import MermaidRenderer
 from agent_tools.diagrams.render import Drawing, render
@@ -73,8 +73,8 @@ def ends(drawing: Drawing) -> list[tuple[str, str, tuple[float, float], tuple[fl
     return found
 
 
-def test_there_are_thirty_and_every_kind_is_among_them() -> None:
-    assert len(GOLDEN) == 30 and set(SPECS) == set(KINDS)
+def test_there_are_thirty_three_and_every_kind_is_among_them() -> None:
+    assert len(GOLDEN) == 33 and set(SPECS) == set(KINDS)
     assert set(json.loads(FILE.read_text(encoding="utf-8"))) == set(GOLDEN)
 
 
@@ -101,6 +101,35 @@ def test_every_label_is_on_the_paper_apart_from_the_others_and_stands_out(name: 
         left, top, right, bottom = label.box
         assert x < left < right < x + width and y < top < bottom < y + height, label
         assert label.contrast >= MIN_CONTRAST, label
+    for one, other in combinations(drawing.labels, 2):
+        assert overlap(one.box, other.box) <= 1.5, (one, other)
+
+
+def test_the_check_sees_dates_that_overprint_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finish, "_thin_dates", lambda root: None)
+    labels = render(GOLDEN["three weeks"], scale=1).labels
+    assert any(overlap(one.box, other.box) > 1.5 for one, other in combinations(labels, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "dates"),
+    [
+        ("three days", ["2026-09-01", "2026-09-02", "2026-09-03", "2026-09-04"]),
+        ("three weeks", [f"2026-09-{day:02}" for day in range(1, 22, 4)]),
+        ("one year", [f"2026-{month:02}-01" for month in range(1, 13, 2)] + ["2027-01-01"]),
+    ],
+)
+def test_dates_are_thinned_evenly_and_none_is_written_twice(name: str, dates: list[str]) -> None:
+    shown = [label for label in drawn(name).labels if re.fullmatch(r"[\d-]{10}", label.text)]
+    assert [label.text for label in shown] == dates
+    for one, other in pairwise(shown):
+        assert other.box[0] - one.box[2] >= 8
+
+
+def test_long_dates_of_every_day_are_thinned_too() -> None:
+    every_day = "gantt\n  tickInterval 1day\n  axisFormat %A %d %B %Y\n"
+    drawing = render(GOLDEN["three weeks"].replace("gantt\n", every_day), scale=1)
+    assert any("September 2026" in label.text for label in drawing.labels)
     for one, other in combinations(drawing.labels, 2):
         assert overlap(one.box, other.box) <= 1.5, (one, other)
 

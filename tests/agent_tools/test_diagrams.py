@@ -176,6 +176,39 @@ def test_relationship_markers_stay_on_their_line(drawings: dict[str, Drawing]) -
     assert bent >= 2
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_columns_of_a_board_have_a_ground_and_their_names_stand_above_the_cards(theme: Any) -> None:
+    drawing = render(SPECS["kanban"], theme=theme, scale=1)
+    root = ElementTree.fromstring(drawing.svg)
+    x0, y0, _, _ = svg.view_box(root)
+    columns = [e for e in root.iter(svg.tag("g")) if svg.has_class(e, "cluster")]
+    assert len(columns) == 3
+    card_top = min(
+        float(e.get("transform", "").split(",")[1].strip(" )")) + float(e[0].get("y", "0"))
+        for e in root.iter(svg.tag("g"))
+        if svg.has_class(e, "node")
+    )
+    for column, name in zip(columns, ("To do", "Doing", "Done"), strict=True):
+        left, top = (float(column[0].get(side, "0")) for side in ("x", "y"))
+        ground = drawing.image.getpixel((round(left - x0 + 4), round(top - y0 + 30)))
+        paper = drawing.image.getpixel((2, 2))
+        assert max(abs(a - b) for a, b in zip(ground, paper, strict=True)) >= 20, (name, ground)
+        heading = label(drawing, name)
+        assert top + 3 <= heading.box[1] and heading.box[3] + 3 <= card_top, heading
+        beside = (round(heading.box[2] - x0 + 3), round(heading.box[1] - y0 + 2))
+        assert drawing.image.getpixel(beside) == ground, "no patch of another color"
+
+
+@pytest.mark.parametrize("text", ["pack the parcel", "pack the parcel<br/>with care"])
+def test_a_number_is_clear_of_the_text_of_a_message_to_oneself(text: str) -> None:
+    drawing = render(f"sequenceDiagram\n  autonumber\n  A->>B: go\n  B->>B: {text}\n", scale=1)
+    number = label(drawing, "2").box
+    middle, radius = (number[1] + number[3]) / 2, 12
+    for found in drawing.labels:
+        if "parcel" in found.text or "care" in found.text:
+            assert found.box[3] + 1 <= middle - radius, found
+
+
 def test_section_names_of_a_gantt_chart_end_before_the_grid() -> None:
     long = SPECS["gantt"].replace("section Pictures", "section Pictures and their many variants")
     for text in (SPECS["gantt"], long):

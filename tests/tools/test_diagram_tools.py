@@ -13,6 +13,7 @@ from PIL import Image
 
 from agent_tools import diagram_painting
 from agent_tools.callers import acting_as
+from agent_tools.diagrams import icons
 from agent_tools.diagrams.errors import DiagramRefused, DiagramSyntaxError
 from agent_tools.diagrams.legibility import MIN_CONTRAST, contrast
 from agent_tools.diagrams.theme import LIGHT
@@ -96,6 +97,44 @@ async def test_a_change_that_cannot_be_made_says_why_and_changes_nothing(
         )
     assert says.lower() in f"{caught.value} {caught.value.hint} {caught.value.data}".lower()
     assert caught.value.hint and len(studio.gallery.list()) == 1
+
+
+async def test_a_broken_patch_is_told_to_edit_diagram(studio: Studio) -> None:
+    first = await studio.call("draw_diagram", {"source": FLOW})
+    for append in ("  ship --> --> cart", "  ship --> done([Done"):
+        with pytest.raises(DiagramSyntaxError) as caught:
+            await studio.call(
+                "edit_diagram",
+                {"diagram_id": first.images[0].info.image_id, "patch": {"append": append}},
+            )
+        assert "edit_diagram" in caught.value.hint and "draw_diagram" not in caught.value.hint
+        assert "changed source" in str(caught.value)
+        assert caught.value.data["text"] in caught.value.data["source"].split("\n")
+
+
+@pytest.mark.parametrize(
+    ("find", "near"),
+    [
+        ("ship[Shipit]", "'ship[Ship it]'"),
+        ("ship[Ship this]", "'ship[Ship it]'"),
+        ("pay{Payed?}", "'pay{Paid?}'"),
+        ("refund", "nearest"),
+    ],
+)
+async def test_a_text_that_is_not_there_comes_back_with_the_nearest_piece(
+    studio: Studio, find: str, near: str
+) -> None:
+    line = "flowchart LR; cart[Cart] --> pay{Paid?}; pay -->|yes| ship[Ship it]; pay -->|no| cart"
+    first = await studio.call("draw_diagram", {"source": line})
+    with pytest.raises(DiagramRefused) as caught:
+        await studio.call(
+            "edit_diagram",
+            {
+                "diagram_id": first.images[0].info.image_id,
+                "patch": {"replace": [{"find": find, "put": "x"}]},
+            },
+        )
+    assert near in caught.value.hint
 
 
 async def test_only_diagrams_can_be_edited(studio: Studio) -> None:
@@ -238,7 +277,6 @@ def test_without_the_scrim_the_same_backdrop_would_fail() -> None:
 
 
 def test_drawn_icons_sit_inside_their_boxes_above_the_words(tmp_path: Path) -> None:
-    from agent_tools.diagrams import icons
     from agent_tools.diagrams.illustrate import Illustration
     from agent_tools.diagrams.render import render
 
@@ -249,6 +287,18 @@ def test_drawn_icons_sit_inside_their_boxes_above_the_words(tmp_path: Path) -> N
         assert icons.ICONS[name] in drawing.svg
     assert "\ue000" not in drawing.svg + drawing.source + drawing.long_description
     assert re.search(r"Cart → Paid\?", drawing.long_description)
+
+
+@pytest.mark.parametrize(
+    ("label", "icon"),
+    [
+        ("Offer store credit", "card"), ("Gift voucher", "card"), ("Our store", "shop"),
+        ("Open the online store", "shop"), ("Store hours", "shop"), ("Store the session", "disk"),
+        ("Object store", "disk"), ("Vector store", "database"), ("Check credentials", "key"),
+    ],
+)  # fmt: skip
+def test_a_store_that_sells_is_not_one_that_keeps(label: str, icon: str) -> None:
+    assert icons.icon_for(label) == icon
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,6 +19,7 @@ from agent_tools.diagrams.errors import (
     DiagramTimeout,
     DiagramTooLarge,
 )
+from agent_tools.diagrams.illustrate import PLAIN, Illustration
 from agent_tools.diagrams.legibility import MIN_CONTRAST, contrast
 from agent_tools.diagrams.source import KINDS, MAX_CHARACTERS
 from agent_tools.errors import InvalidArguments
@@ -149,6 +151,48 @@ def test_a_ribbon_is_turned_and_a_fine_shape_is_left_alone() -> None:
     assert tall.size[0] < tall.size[1]
 
 
+QUESTIONS = (
+    "Does the customer have an order number?", "Has the parcel left the warehouse?",
+    "Is the address complete and right?", "Was the payment taken from the card?",
+    "Is the mug still in stock with us?", "Do we ship to that country?",
+)  # fmt: skip
+TALL = "\n".join(
+    f"  n{i}{{{one}}} -->|yes| n{i + 1}{{{other}}}\n  n{i} -->|no| help[Ask a colleague]"
+    for i, (one, other) in enumerate(pairwise(QUESTIONS))
+)
+
+
+SQUARE = "  a[Ask] --> b[Show it] & c[Offer more]\n  b --> d[Sold]\n  d --> e[Thank you]"
+
+
+@pytest.mark.parametrize("header", ["flowchart TD", "flowchart", "flowchart LR"])
+def test_auto_turns_nothing_into_a_picture_that_is_warned_of(header: str) -> None:
+    drawing = worker.draw(f"{header}\n{TALL}")
+    assert drawing.size[0] < drawing.size[1] and drawing.notes == ()
+
+
+def test_the_other_direction_of_it_is_warned_of() -> None:
+    drawing = worker.draw(f"flowchart TD\n{TALL}", aspect="wide")
+    assert any("small in a chat" in note for note in drawing.notes)
+
+
+@pytest.mark.parametrize("illustration", [PLAIN, Illustration(icons=True)])
+def test_a_shape_that_was_asked_for_and_not_reached_is_said(illustration: Illustration) -> None:
+    drawing = worker.draw(f"flowchart TD\n{TALL}", aspect="square", illustration=illustration)
+    size = f"{drawing.image.width}x{drawing.image.height}"
+    assert any("square" in note and size in note for note in drawing.notes), drawing.notes
+    for aspect, text in (("auto", TALL), ("square", SQUARE)):
+        reached = worker.draw(f"flowchart TD\n{text}", aspect=aspect, illustration=illustration)
+        assert not any("square" in note or "auto" in note for note in reached.notes)
+
+
+def test_a_direction_that_is_given_stays_unless_the_other_is_clearly_nearer() -> None:
+    text = (Path(__file__).parents[2] / "examples/bot.mmd").read_text(encoding="utf-8")
+    assert worker.draw(text).source.startswith("flowchart LR")
+    undecided = text.replace("flowchart LR", "flowchart")
+    assert worker.draw(undecided).size[0] < worker.draw(text).size[0]
+
+
 @pytest.mark.parametrize(
     ("source", "line"),
     [
@@ -188,6 +232,49 @@ async def test_the_corrected_source_can_be_drawn(studio: Studio, source: str, sa
     assert caught.value.data["suggestion"] in corrected and "Write that line" in caught.value.hint
     result = await studio.call("draw_diagram", {"source": corrected})
     assert says in result.data.long_description
+
+
+@pytest.mark.parametrize(
+    ("second", "third", "column", "suggestion"),
+    [
+        ("  a[Cart --> b{Paid?}", "  b -->|yes c[Ship]", 4, "a[Cart] --> b{Paid?}"),
+        ("  a[Cart] --> b{Paid?", "  b --> c[Ship]", 16, "a[Cart] --> b{Paid?}"),
+        ("  a[Cart (new) --> b[Pay]", "  b --> c", 4, 'a["Cart (new)"] --> b["Pay"]'),
+        ("  a[(Orders --> b[Pay]", "  b --> c", 4, "a[(Orders)] --> b[Pay]"),
+    ],
+)
+async def test_the_first_bracket_that_is_left_open_is_named(
+    studio: Studio, second: str, third: str, column: int, suggestion: str
+) -> None:
+    with pytest.raises(DiagramSyntaxError) as caught:
+        await studio.call("draw_diagram", {"source": f"flowchart LR\n{second}\n{third}"})
+    assert (caught.value.data["line"], caught.value.data["column"]) == (2, column)
+    assert caught.value.data["suggestion"] == suggestion and suggestion in caught.value.hint
+    assert f"Line 2, column {column}" in str(caught.value) and "not closed" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "suggestion"),
+    [
+        ("  b -->|yes c[Ship]", "b -->|yes| c[Ship]"),
+        ("  b --> c[Cart (new)] --> d[x --> y]", 'b --> c["Cart (new)"] --> d["x --> y"]'),
+    ],
+)
+async def test_closed_brackets_are_not_called_open(
+    studio: Studio, line: str, suggestion: str
+) -> None:
+    with pytest.raises(DiagramSyntaxError) as caught:
+        await studio.call("draw_diagram", {"source": f"flowchart LR\n  a --> b\n{line}"})
+    assert caught.value.data["line"] == 3 and "not closed" not in str(caught.value)
+    assert caught.value.data["suggestion"] == suggestion
+
+
+async def test_a_label_of_two_lines_is_not_called_open(studio: Studio) -> None:
+    with pytest.raises(DiagramSyntaxError) as caught:
+        await studio.call(
+            "draw_diagram", {"source": "flowchart LR\n  a[My\n  cart]\n  b --> --> c"}
+        )
+    assert caught.value.data["line"] == 4 and "not closed" not in str(caught.value)
 
 
 HOSTILE = {
