@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -96,6 +97,15 @@ class Output:
     def note(self, line: str) -> None:
         """Write one line beside the result, on stderr."""
         self._stderr.print(escape(line), soft_wrap=True)
+
+    def confirms(self, question: str) -> bool:
+        """Return whether somebody says yes; nobody is asked with `--json` or without a terminal."""
+        if self.as_json:
+            return False
+        try:
+            return typer.confirm(question, err=True)
+        except typer.Abort:  # the end of what can be read, or Ctrl-C
+            return False
 
     def emit(self, data: Mapping[str, Any]) -> None:
         """Write the command's one JSON object on stdout; silent without `--json`."""

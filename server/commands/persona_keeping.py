@@ -150,8 +150,8 @@ def delete(
         from agent_tools.removal import derived_pictures, remove_persona
 
         count = len(derived_pictures(studio, persona_id))
-        if not yes and (as_json or not typer.confirm(f"Delete {persona_id}, {count} pictures?")):
-            raise InvalidArguments("Nothing was deleted.", hint="Confirm with --yes.")
+        if not yes and not output.confirms(f"Delete {persona_id}, {count} pictures?"):
+            raise InvalidArguments("Nothing was deleted.", hint="Give --yes to delete without being asked.")
         removed = await asyncio.to_thread(remove_persona, studio, persona_id)
         report = _report(removed)
         output.emit({"persona_id": persona_id} | report)
