@@ -77,11 +77,13 @@ class Summary:
         done: rows made in this run.
         kept: rows that an earlier run had made.
         failed: (row number, message) of the others.
+        warned: (row number, what to know about its picture) of those among `done`.
     """
 
     done: int
     kept: int
     failed: tuple[tuple[int, str], ...]
+    warned: tuple[tuple[int, str], ...] = ()
 
 
 def read_catalog(path: Path) -> list[Row]:
@@ -157,6 +159,7 @@ async def run_catalog(
     }
     made = 0
     failed: list[tuple[int, str]] = []
+    warned: list[tuple[int, str]] = []
     with _ResultFile(result, list(outcomes.values())) as file:
         for position, row in enumerate(rows):
             if row.number in outcomes:
@@ -165,6 +168,8 @@ async def run_catalog(
             try:
                 line = await _make(studio, row, folder, out)
                 made += 1
+                if line["warnings"]:
+                    warned.append((row.number, line["warnings"]))
             except Exception as error:
                 ours = as_agent_tools_error(error) or AgentToolsError(
                     f"{type(error).__name__}: {error}", code="internal"
@@ -176,7 +181,7 @@ async def run_catalog(
             file.append(outcomes[row.number])
         show(len(rows), "Done")
         file.rewrite([outcomes[row.number] for row in rows])
-    return Summary(made, len(kept), tuple(failed))
+    return Summary(made, len(kept), tuple(failed), tuple(warned))
 
 
 async def _make(studio: Studio, row: Row, folder: Path, out: Path | None) -> dict[str, str]:

@@ -198,7 +198,7 @@ def show_images(
     result: ToolResult,
     proofs: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Print each picture's path, what it is and what was measured, for people."""
+    """Print each picture's path, what it is and what was measured, and every warning once."""
     for image, tool_image in zip(images, result.images, strict=True):
         seed = "" if image["seed"] is None else f", seed {image['seed']}"
         output.say(image["path"])
@@ -209,6 +209,10 @@ def show_images(
             output.say(f"  {said}")
         for note in tool_image.info.notes:
             output.note(f"  Note: {note}")
+    said = tuple(note for tool_image in result.images for note in tool_image.info.notes)
+    for warning in getattr(result.data, "warnings", ()):
+        if not warning.endswith(said):  # a result repeats them, some behind the picture's name
+            output.note(f"Note: {warning}")
 
 
 def copy_picture(source: Path, image_id: str, caption: str, folder: Path) -> Path:

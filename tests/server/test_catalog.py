@@ -107,6 +107,16 @@ def test_a_second_run_makes_only_what_failed_or_changed(
     assert (said["done"], said["kept"]) == (3, 0)
 
 
+def test_rows_that_came_out_with_a_warning_are_counted_and_named(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(shop, "picture,mask,color\nmug.png,mask.png,white\nmug.png,mask.png,sage\n")
+    assert run(["--data", str(shop / "data"), "variants", "--csv", path]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("2 made, 1 with warnings, 0 kept")
+    assert said.err.count("Row ") == 1 and "Row 2: " in said.err
+
+
 def test_a_killed_run_goes_on_where_it_stopped(
     shop: Path, variants: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,6 +154,30 @@ def test_people_read_what_the_photo_shows_and_what_was_measured(
     assert float(proof.split()[2]) < 2
 
 
+def test_people_read_every_warning_once(
+    agent_tools: Run, shared: Path, mug: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, mask = mug
+    command = ["variants", str(photo), "--mask", str(mask), "--color", "#2f6f9f"]
+    command += ["--color", "#2F6F9F", "--color", "white"]
+    warnings = agent_tools(*command)[1]["warnings"]
+    assert run(["--data", str(shared / "data"), *command]) == 0
+    said = capsys.readouterr().err
+    assert "are the same color" in said
+    assert said.count("Note: ") == len(warnings)
+    for warning in warnings:
+        assert said.count(warning.removeprefix("White: ")) == 1
+
+
+def test_a_persona_s_notes_are_said_once(
+    shared: Path, tiny_stable_diffusion: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = ["--data", str(shared / "data"), "--model", str(tiny_stable_diffusion)]
+    assert run([*before, "persona", "create", "Mona", "curly black hair"]) == 0
+    notes = [line.strip() for line in capsys.readouterr().err.splitlines() if "Note: " in line]
+    assert notes and len(notes) == len(set(notes))
+
+
 def test_a_title_is_for_a_photo_and_not_for_words(agent_tools: Run) -> None:
     code, said = agent_tools("variants", "ceramic mug", "--title", "A mug", "--color", "red")
     assert code == 2 and "--title" in said["error"]["message"]
