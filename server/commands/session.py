@@ -36,8 +36,8 @@ Model = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, same picture.")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Denoising steps.")]
 
-_IMAGE_ID = re.compile(r"img_[0-9a-f]{24}")
-_FILE_OR_ID = "Check the path, or give an image_id (agent-tools gallery list)."
+IMAGE_ID = re.compile(r"img_[0-9a-f]{24}")
+FILE_OR_ID = "Check the path, or give an image_id (agent-tools gallery list)."
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
@@ -238,7 +238,7 @@ def is_picture_argument(text: str) -> bool:
     """Return whether an argument means a picture (an id or a file) and not words."""
     path = Path(text)
     names_picture = path.suffix.lower() in _PICTURE_SUFFIXES and " " not in text.strip()
-    return bool(_IMAGE_ID.fullmatch(text)) or names_picture or _is_file(path)
+    return bool(IMAGE_ID.fullmatch(text)) or names_picture or _is_file(path)
 
 
 def take_in(
@@ -250,10 +250,10 @@ def take_in(
         NotFound: if there is no such file or id.
         AgentToolsError: if the file is no picture within the limits.
     """
-    if _IMAGE_ID.fullmatch(argument):
+    if IMAGE_ID.fullmatch(argument):
         return studio.gallery.get(argument).image_id
     limit = int(studio.settings.max_upload_mb * 1e6)
-    data = read_file(Path(argument), limit, hint=_FILE_OR_ID)
+    data = read_file(Path(argument), limit, hint=FILE_OR_ID)
     return studio.gallery.add_upload(data, kind=kind, title=title, max_bytes=limit).image_id
 
 
@@ -266,10 +266,10 @@ def open_picture(studio: Studio, argument: str) -> Image.Image:
     """
     from agent_tools.pictures import decode_picture
 
-    if _IMAGE_ID.fullmatch(argument):
+    if IMAGE_ID.fullmatch(argument):
         return studio.gallery.open_image(argument)
     limit = int(studio.settings.max_upload_mb * 1e6)
-    data = read_file(Path(argument), limit, hint=_FILE_OR_ID)
+    data = read_file(Path(argument), limit, hint=FILE_OR_ID)
     return decode_picture(data, max_bytes=limit)
 
 
