@@ -376,10 +376,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _unknown(name: str, source: str) -> BadSettings:
     known = sorted(Settings.model_fields)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    guess = f"Did you mean {' or '.join(repr(one) for one in near)}? " if near else ""
     return BadSettings(
         f"Unknown setting '{name}' from {source}.",
-        hint=hint,
+        hint=f"{guess}All settings are described in agent_tools/settings.py (README, Settings).",
         data={"setting": name, "known": known},
     )

@@ -7,6 +7,7 @@ stopped; whatever fails is written down and never stops the rest.
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import io
 import json
@@ -128,6 +129,17 @@ def read_catalog(path: Path) -> list[Row]:
     return rows
 
 
+def mistaken_columns(rows: list[Row]) -> list[str]:
+    """Name the columns that are kept as facts but are written almost like one with a meaning."""
+    names = dict.fromkeys(name for row in rows for name in row.cells)
+    found = []
+    for name in names:
+        near = [] if name in COLUMNS else difflib.get_close_matches(name, COLUMNS, 1, 0.8)
+        if near and near[0] not in names:
+            found.append(f"Column '{name}' is kept as a fact; did you mean '{near[0]}'?")
+    return found
+
+
 async def run_catalog(
     studio: Studio,
     rows: list[Row],
@@ -174,8 +186,11 @@ async def run_catalog(
                 ours = as_agent_tools_error(error) or AgentToolsError(
                     f"{type(error).__name__}: {error}", code="internal"
                 )
-                failed.append((row.number, str(ours)))
-                line = {"status": "failed", "error_code": ours.code, "error": str(ours)}
+                said = str(ours)
+                if isinstance(ours, InvalidArguments):
+                    said = " ".join([said, *mistaken_columns([row])])
+                failed.append((row.number, said))
+                line = {"status": "failed", "error_code": ours.code, "error": said}
             known = {"row": str(row.number), "sku": row.cells.get("sku", ""), "key": row.key}
             outcomes[row.number] = known | line
             file.append(outcomes[row.number])

@@ -152,9 +152,11 @@ def _whole_catalog(
     model: str | None,
     out: Path | None,
 ) -> None:
-    from server.catalog import read_catalog, run_catalog
+    from server.catalog import mistaken_columns, read_catalog, run_catalog
 
     rows = read_catalog(catalog)
+    for mistake in mistaken_columns(rows):
+        output.note(f"Note: {mistake}")
     target = result or catalog.with_name(f"{catalog.stem}-result.csv")
     failures: list[int] = []
 

@@ -160,6 +160,18 @@ def test_an_unknown_setting_in_the_environment_is_an_error(
     assert "model" in said["error"]["hint"]
 
 
+def test_an_unknown_setting_in_the_file_gets_its_nearest_only(
+    agent_tools: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "agent-tools.toml").write_text('polcy = "rules.toml"')
+    _, said, _ = agent_tools("gallery", "list")
+    assert "Did you mean 'policy'?" in said["error"]["hint"]
+    (tmp_path / "agent-tools.toml").write_text('colour = "sage"')
+    _, said, err = agent_tools("gallery", "list")
+    assert "settings.py" in said["error"]["hint"] and "mean" not in said["error"]["hint"]
+    assert len(err) < 250
+
+
 def test_a_data_directory_that_cannot_be_used_is_unavailable(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
