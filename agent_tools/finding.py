@@ -254,7 +254,8 @@ def _fits(item: Item, wish: Wish) -> bool:
 
 
 def _fit(score: float) -> float:
-    return round(min(max(score, 0.0), _BELOW_EXACT), _DIGITS)
+    within: float = min(max(score, 0.0), _BELOW_EXACT)
+    return round(within, _DIGITS)
 
 
 def _words_found(query: str, item: Item) -> str:

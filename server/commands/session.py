@@ -209,9 +209,9 @@ def show_images(
             output.say(f"  {said}")
         for note in tool_image.info.notes:
             output.note(f"  Note: {note}")
-    said = tuple(note for tool_image in result.images for note in tool_image.info.notes)
+    told = tuple(note for tool_image in result.images for note in tool_image.info.notes)
     for warning in getattr(result.data, "warnings", ()):
-        if not warning.endswith(said):  # a result repeats them, some behind the picture's name
+        if not warning.endswith(told):  # a result repeats them, some behind the picture's name
             output.note(f"Note: {warning}")
 
 
