@@ -382,7 +382,6 @@ def _from_toml(config: Path | None) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path} is not valid TOML: {error}.", hint="Mend the file.") from None
 
-
     folder = path.absolute().parent
     return {name: _beside(name, value, folder) for name, value in found.items()}
 
@@ -408,7 +407,9 @@ def _model_beside(said: str, folder: Path) -> str:
     name = name.strip()
     path = folder / Path(name).expanduser()
     # "models/mine" could be a hub id, too: it is a path where there is such a folder to look into.
-    a_path = path.exists() or name.startswith(".") or folder != path.parent and path.parent.is_dir()
+    a_path = (
+        path.exists() or name.startswith(".") or (folder != path.parent and path.parent.is_dir())
+    )
     if not name or find_model(name) is not None or not a_path:
         return said
     return f"{alias}{equals}{path}"

@@ -89,9 +89,10 @@ def run_in_studio(settings: Settings, output: Output, work: Work) -> None:
     from agent_tools.studio import Studio
     from server.logs import configure_logging
 
-    # People read stderr here: only problems are logged unless a level was asked for.
+    # People read stderr here, where notes and errors say what happened: nothing is logged below
+    # an error unless a level was asked for.
     asked = "log_level" in settings.model_fields_set
-    configure_logging(settings.log_level if asked else "warning")
+    configure_logging(settings.log_level if asked else "error")
     if settings.log_level != "debug":
         logging.getLogger("py.warnings").setLevel(logging.ERROR)
 

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -216,7 +217,10 @@ def test_people_get_lines_instead_of_json(
     image_id = capsys.readouterr().out.strip()
     assert run([*data, "gallery", "show", image_id]) == 0
     shown = capsys.readouterr().out
-    assert image_id in shown and "upload" in shown and "{" not in shown.splitlines()[0]
+    assert image_id in shown and "{" not in shown and "\nrecipe:\n" in shown
+    assert "\n  tool: upload\n" in shown
+    made = next(line for line in shown.splitlines() if line.startswith("created at: "))
+    assert re.fullmatch(r"created at: \d{4}-\d\d-\d\d \d\d:\d\d", made)
 
 
 @pytest.mark.parametrize(

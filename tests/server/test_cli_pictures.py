@@ -193,6 +193,15 @@ def test_variants_of_words_share_a_seed(agent_tools: Run) -> None:
     assert [image["seed"] for image in painted] == [3, 3]
 
 
+def test_a_material_that_the_product_names_is_said_once(agent_tools: Run) -> None:
+    more = ["--color", "mint", "--material", "ceramic", "--steps", "2", "--seed", "3"]
+    code, said = agent_tools("variants", "ceramic mug", *more)
+    assert code == 0, said
+    assert said["images"][0]["caption"] == "Mint ceramic mug."
+    _, plain = agent_tools("variants", "mug", *more)
+    assert plain["images"][0]["caption"] == "Mint ceramic mug."
+
+
 def test_a_color_that_nobody_knows_names_its_neighbors(
     agent_tools: Run, mug: tuple[Path, Path]
 ) -> None:

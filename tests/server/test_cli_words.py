@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,12 +63,18 @@ def test_where_the_product_is_is_asked_for_by_options(error: Run, noise: str) ->
     assert not {"mask_id", "get_image", "from_color"} & set(said.replace(",", " ").split())
 
 
-def test_a_guess_at_the_product_is_looked_at_by_a_command(error: Run, tmp_path: Path) -> None:
+def test_a_guess_at_the_product_is_looked_at_by_a_command(
+    error: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     image = Image.new("RGB", (256, 256), (128, 128, 128))
     image.paste((200, 30, 30), (120, 120, 130, 130))
     image.save(tmp_path / "far away.png")
     said = error("variants", "far away.png", "--color", "red")
     assert "look at it with agent-tools gallery show ID, and give that id as --mask" in said
+    guess = re.search("kept as (img_[0-9a-f]+)", said)
+    assert guess is not None
+    assert run(["--data", str(tmp_path / "data"), "gallery", "show", guess[1]]) == 0
+    assert "title: A guess at an uploaded picture\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -103,3 +110,14 @@ def test_a_picture_that_is_not_there_leads_to_a_command(error: Run) -> None:
     for command in (["replay"], ["gallery", "show"], ["kb", "export"]):
         said = error(*command, NO_IMAGE)
         assert "agent-tools find" in said and "find_images" not in said
+
+
+def test_a_refusal_is_no_log_line_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = ["persona", "create", "Kim", "a child of six"]
+    assert run(["--data", str(tmp_path / "data"), *refused]) == 4
+    said = capsys.readouterr().err
+    assert said.startswith("Error: ") and "{" not in said
+    assert run(["--data", str(tmp_path / "data"), "--log-level", "warning", *refused]) == 4
+    assert '"level": "warning"' in capsys.readouterr().err
