@@ -406,7 +406,7 @@ def _model_beside(said: str, folder: Path) -> str:
     alias, equals, name = said.rpartition("=")
     name = name.strip()
     path = folder / Path(name).expanduser()
-    # "models/mine" could be a hub id, too: it is a path where there is such a folder to look into.
+    # "models/mine" could be a hub id, too: it is a path where there is a folder to look into.
     a_path = (
         path.exists() or name.startswith(".") or (folder != path.parent and path.parent.is_dir())
     )

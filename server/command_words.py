@@ -10,18 +10,18 @@ from typing import Any
 
 from agent_tools.errors import AgentToolsError, BadSettings
 
-# What an argument is called on the command line where the name is another one.
-_RENAMED = {
-    "colors": "color",
-    "mask_id": "mask",
-    "keep_prints": "all_prints",
-    "negative_prompt": "negative",
-    "width": "size",
-    "height": "size",
-    "attributes": "attribute",
-}
-# By the names that `persona create` and `persona draw` give the same argument.
-_RENAMED_MORE = {"from_image_id": ("face", "from_image")}
+# Options and arguments of commands, and the tool's argument where that has another name.
+_RENAMED = (
+    ("color", "colors"),
+    ("mask", "mask_id"),
+    ("all_prints", "keep_prints"),
+    ("negative", "negative_prompt"),
+    ("size", "width"),
+    ("size", "height"),
+    ("attribute", "attributes"),
+    ("face", "from_image_id"),
+    ("from_image", "from_image_id"),
+)
 _COMMANDS = {
     "create_avatar_pack": "agent-tools persona pack",
     "create_persona_avatar": "agent-tools persona create",
@@ -89,10 +89,7 @@ def _spelled(command: Any) -> dict[str, str]:
         for param in getattr(command, "params", ())
         if param.name not in ("image_id", "persona_id")
     }
-    others = {name: (other,) for name, other in _RENAMED.items()} | _RENAMED_MORE
-    for name, names in others.items():
-        found |= {name: found[other] for other in names if other in found}
-    return found
+    return found | {name: found[own] for own, name in _RENAMED if own in found}
 
 
 def _with_phrases(text: str) -> str:

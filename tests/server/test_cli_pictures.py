@@ -172,7 +172,7 @@ def test_people_read_every_warning_once(
 def test_a_persona_s_notes_are_said_once(
     shared: Path, tiny_stable_diffusion: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = ["--data", str(shared / "data"), "--model", str(tiny_stable_diffusion)]
+    before = ["--data", str(shared / "notes"), "--model", str(tiny_stable_diffusion)]
     assert run([*before, "persona", "create", "Mona", "curly black hair"]) == 0
     notes = [line.strip() for line in capsys.readouterr().err.splitlines() if "Note: " in line]
     assert notes and len(notes) == len(set(notes))
