@@ -137,23 +137,24 @@ class Gallery:
 
         picture = decode_picture(data, max_bytes=max_bytes)
         name = clean(title, 120) or ("A mask" if kind == "mask" else UNTITLED_UPLOAD)
-        return self.add(
-            [
-                NewImage(
-                    data=encode_png(picture),
-                    media_type="image/png",
-                    width=picture.width,
-                    height=picture.height,
-                    model="upload",
-                    tool="upload",
-                    kind=kind,
-                    title=name,
-                    caption=f"{name}.",
-                    alt=f"{name}.",
-                    recipe={"tool": "upload", "sha256": hashlib.sha256(data).hexdigest()},
-                )
-            ]
-        )[0]
+        uploaded = NewImage(
+            data=encode_png(picture),
+            media_type="image/png",
+            width=picture.width,
+            height=picture.height,
+            model="upload",
+            tool="upload",
+            kind=kind,
+            title=name,
+            caption=f"{name}.",
+            alt=f"{name}.",
+            recipe={"tool": "upload", "sha256": hashlib.sha256(data).hexdigest()},
+        )
+        record = self.add([uploaded])[0]
+        if not title or record.title == name:
+            return record
+        # It was there under another name, or none: what is said now holds.
+        return self.rewrite(record.image_id, title=name, caption=f"{name}.", alt=f"{name}.")
 
     def rewrite(self, image_id: str, **words: str) -> ImageRecord:
         """Change the words of a picture as a person edits them, cleaned; the file stays.

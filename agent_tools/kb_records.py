@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from agent_tools.image_record import ImageRecord
     from agent_tools.settings import Settings
 
+# What is known of a picture and is no fact about what it shows; what only its words say.
+_NO_FACTS = frozenset(
+    {"candidate", "likeness", "derived_by", "edited_from", "enlarged_from", "pack_id"}
+)
+_IN_THE_CAPTION = frozenset({"background", "outfit", "pose"})
 _NOT_MODELS = frozenset({"upload", "exact-recolor", "exact-background"})
 
 
@@ -94,11 +99,21 @@ class Records:
             tags=record.tags,
             group=record.group,
             image_url=self._links.url(record),
-            facts={re.sub(r"\W+", "_", key.lower()): v for key, v in record.metadata.items()},
+            facts=_facts(record),
             provenance=_provenance(record),
             notes=record.notes,
             caption_source=_caption_source(record),
         )
+
+
+def _facts(record: ImageRecord) -> dict[str, str | int | float | bool]:
+    """Return what a bot may filter by; knowledge bases take few."""
+    left_out = _NO_FACTS | (_IN_THE_CAPTION if record.kind == "persona" else frozenset())
+    return {
+        re.sub(r"\W+", "_", key.lower()): value
+        for key, value in record.metadata.items()
+        if key not in left_out
+    }
 
 
 def _provenance(record: ImageRecord) -> dict[str, str | int | float | bool]:

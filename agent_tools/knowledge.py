@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 
 # Exporting "everything" leaves these out: they are means, not results.
 _NOT_RESULTS = frozenset({"upload", "mask", "sheet"})
+# Candidates of a persona whose face another candidate has become.
+_REJECTED = (
+    "json_extract(metadata, '$.candidate') IS NOT NULL AND EXISTS (SELECT 1 FROM personas WHERE "
+    "personas.persona_id = json_extract(images.metadata, '$.persona_id') "
+    "AND json_extract(body, '$.locked') "
+    "AND json_extract(body, '$.canonical_image_id') <> images.image_id)"
+)
 _CHUNK = 200
 
 Report = Callable[[int, int, str], None]
@@ -308,11 +315,14 @@ class Knowledge:
         return {key: value for key, value in own.items() if value}
 
     def _results(self) -> list[str]:
-        """Return the ids of the caller's pictures that are results, oldest first."""
+        """Return the ids of the caller's pictures that are results, oldest first.
+
+        Candidates that were not chosen are none.
+        """
         with self._gallery.lock:
             rows = self._gallery.connection.execute(
                 "SELECT image_id FROM images WHERE kind NOT IN (SELECT value FROM json_each(?)) "
-                "AND (caller IS ? OR ?) ORDER BY rowid",
+                f"AND (caller IS ? OR ?) AND NOT ({_REJECTED}) ORDER BY rowid",
                 (json.dumps(sorted(_NOT_RESULTS)), current_caller(), self._gallery.sees_all()),
             ).fetchall()
         return [row[0] for row in rows]
@@ -330,9 +340,14 @@ class Knowledge:
     def _reviewer(self) -> Review:
         if self._review is None:
             from agent_tools.caption_checks import ColorCheck, DiagramCheck
+            from agent_tools.subject_check import SubjectCheck
             from kb_export.vision import open_captioner, open_checker
 
-            checkers: list[CaptionChecker] = [ColorCheck(), DiagramCheck(self._gallery)]
+            checkers: list[CaptionChecker] = [
+                ColorCheck(),
+                DiagramCheck(self._gallery),
+                SubjectCheck(self._gallery),
+            ]
             if self._settings.caption_checker:
                 checkers.append(open_checker(self._settings.caption_checker))
             captioner = self._settings.captioner

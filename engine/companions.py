@@ -68,10 +68,12 @@ class UpscalerSource:
     Attributes:
         pipeline: the diffusers pipeline it is, or None.
         file: the .safetensors file of a plain network, or None.
+        own: the folder of the starter model's own upscaler, or None.
     """
 
     pipeline: Source | None = None
     file: Path | None = None
+    own: Path | None = None
 
 
 def open_controlnet(model: str, spec: ModelSpec) -> ControlNetSource:
@@ -172,6 +174,14 @@ def open_upscaler(model: str, accept_license: tuple[str, ...] = ()) -> UpscalerS
     return UpscalerSource(pipeline=source)
 
 
+def own_upscaler(source: Source) -> UpscalerSource | None:
+    """Return the upscaler that lies beside the starter model; None for other models."""
+    folder = source.folder / "upscaler"
+    if source.spec.source != "starter" or not (folder / "config.json").is_file():
+        return None
+    return UpscalerSource(own=folder)
+
+
 def describe_upscaler(source: Source) -> UpscalerSpec:
     """Describe a diffusers upscale pipeline from its own JSON files."""
     shown = f"'{source.spec.name}'"
@@ -262,6 +272,12 @@ def load_companions(
         loaded.upscaler = load_model(upscaler.pipeline, loaded.device, loaded.dtype, stats)
     elif upscaler is not None and upscaler.file is not None:
         spec, loaded.enlarge = load_network(upscaler.file, loaded.device)
+    elif upscaler is not None and upscaler.own is not None:
+        from engine.starter.upscaler import SCALE, load_enlarger
+
+        folder, device, dtype = upscaler.own, loaded.device, loaded.dtype
+        loaded.enlarge = _reading("starter upscaler", lambda: load_enlarger(folder, device, dtype))
+        spec = UpscalerSpec("starter-upscaler", SCALE, _NETWORK_TILE, 2)
     loaded.companions = Companions(controlnet.name if controlnet is not None else None, spec)
 
 

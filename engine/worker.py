@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.admission import Admission
-from engine.companions import load_companions, open_controlnet, open_upscaler
+from engine.companions import load_companions, open_controlnet, open_upscaler, own_upscaler
 from engine.devices import pick_device, pick_dtype, thread_count
 from engine.errors import EngineClosed, EngineError, GenerationFailed, ModelNotLoaded
 from engine.jobs import Job
@@ -137,7 +137,7 @@ class Worker:
         settings = self._settings
         try:
             source = open_source(settings.model, settings.accept_license)
-            controlnet = upscaler = None
+            controlnet, upscaler = None, own_upscaler(source)
             if settings.controlnet is not None:
                 controlnet = open_controlnet(settings.controlnet, source.spec)
             if settings.upscaler is not None:

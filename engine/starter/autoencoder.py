@@ -24,7 +24,9 @@ from torch.nn import functional
 FACTOR = 8
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
+    """Two convolutions on top of what comes in; untrained it changes nothing."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
@@ -36,7 +38,7 @@ class _Residual(nn.Module):
         return out
 
 
-class _Grow(nn.Module):
+class Grow(nn.Module):
     """Double the side by a sub-pixel convolution."""
 
     def __init__(self, width: int, out: int) -> None:
@@ -81,18 +83,18 @@ class StarterAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(FACTOR),
             nn.Conv2d(in_channels * FACTOR**2, width, 1),
-            *(_Residual(width) for _ in range(encoder_blocks)),
+            *(Residual(width) for _ in range(encoder_blocks)),
             nn.SiLU(),
             nn.Conv2d(width, latent_channels - in_channels, 1),
         )
         self.decoder = nn.Sequential(
             nn.Conv2d(latent_channels, width, 3, padding=1),
-            *(_Residual(width) for _ in range(decoder_blocks)),
-            _Grow(width, coarse),
-            _Residual(coarse),
-            _Grow(coarse, middle),
-            _Residual(middle),
-            _Grow(middle, fine),
+            *(Residual(width) for _ in range(decoder_blocks)),
+            Grow(width, coarse),
+            Residual(coarse),
+            Grow(coarse, middle),
+            Residual(middle),
+            Grow(middle, fine),
             nn.SiLU(),
             nn.Conv2d(fine, out_channels, 3, padding=1),
         )

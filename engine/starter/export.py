@@ -18,7 +18,9 @@ from engine.starter.autoencoder import StarterAutoencoder
 from engine.starter.conditioning import LATENT, save_conditioning, split_denoiser
 from engine.starter.train_denoiser import COOLED, TRUNK, build_denoiser
 from engine.starter.train_text import load_encoder
+from engine.starter.train_upscaler import CHECKPOINT as UPSCALED
 from engine.starter.training import load_checkpoint
+from engine.starter.upscaler import FOLDER, StarterUpscaler
 from engine.starter.vocabulary import FULL
 
 SHARD = "15MB"
@@ -61,6 +63,17 @@ def assemble(work: Path) -> tuple[StableDiffusionPipeline, Tensor]:
     return pipeline, extra
 
 
+def save_upscaler(work: Path, out: Path) -> bool:
+    """Write the second stage's network to `out`, if it is trained; return whether."""
+    trained = load_checkpoint(work / UPSCALED)
+    if trained is None:
+        return False
+    model = StarterUpscaler()
+    model.load_state_dict(trained["average"])
+    model.to(torch.float16).save_pretrained(out / FOLDER, safe_serialization=True)
+    return True
+
+
 def main() -> None:
     """Write the folder and say what it weighs."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -72,6 +85,7 @@ def main() -> None:
         options.out, safe_serialization=True, max_shard_size=SHARD
     )
     save_conditioning(extra.half(), options.out)
+    save_upscaler(options.work, options.out)
     FULL.save(options.out)
     files = [p for p in options.out.rglob("*") if p.is_file()]
     weight = sum(p.stat().st_size for p in files) / 1e6

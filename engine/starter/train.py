@@ -62,9 +62,13 @@ def stages(plan: Plan) -> Iterator[tuple[str, list[str]]]:
     yield "train_text", ["--work", work, "--minutes", share(2), *earlier]
     yield "render", ["--out", data, "--side", str(plan.side), *counts]
     yield "train_autoencoder", [*places, "--minutes", share(8), *decoder_only]
-    yield "train_denoiser", [*places, "--minutes", share(60), *first_guess]
-    yield "train_denoiser", [*places, "--minutes", share(18), "--cooldown"]
-    yield "judge", [*places, "--out", str(plan.judge), "--minutes", share(12)]
+    yield "train_denoiser", [*places, "--minutes", share(57), *first_guess]
+    yield "train_denoiser", [*places, "--minutes", share(17), "--cooldown"]
+    large = ["--out", str(plan.work / "data-large"), "--side", str(2 * plan.side)]
+    few = ["--train", str(max(8, plan.pictures // 16)), "--test", str(max(8, plan.pictures // 200))]
+    yield "render", [*large, *few]
+    yield "train_upscaler", ["--data", large[1], "--work", work, "--minutes", share(5)]
+    yield "judge", [*places, "--out", str(plan.judge), "--minutes", share(11)]
     yield "export", ["--work", work, "--out", str(plan.weights)]
 
 

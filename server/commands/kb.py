@@ -12,7 +12,7 @@ import typer
 from agent_tools.results import ToolResult
 from agent_tools.studio import Studio
 from server.commands.session import AsJson, call_tool, flags_of, run_in_studio
-from server.console import Bars, Output
+from server.console import EXIT_FAILED, Bars, Output
 
 if TYPE_CHECKING:
     from kb_export.exporter import ExportReport
@@ -39,17 +39,29 @@ def export(
     target: Target = None,
     as_json: AsJson = False,
 ) -> None:
-    """Push pictures with captions into the knowledge base. Running it twice changes nothing."""
+    """Push pictures with captions into the knowledge base. Running it twice changes nothing.
+
+    Ends with exit code 1 if some were not taken; the others are there.
+    """
     output = Output(as_json=as_json)
+    not_taken: list[Any] = []
+
+    def shape(result: ToolResult, images: list[dict[str, Any]]) -> dict[str, Any]:
+        data = result.data.model_dump(mode="json")
+        not_taken.extend(data["failed"])
+        return data
+
     call_tool(
         flags_of(context).settings(kb=target),
         output,
         "export_to_kb",
         {"image_ids": image_ids or None},
         label="Exporting",
-        shape=lambda result, images: result.data.model_dump(mode="json"),
+        shape=shape,
         show=lambda result: output.say(result.text),
     )
+    if not_taken:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

@@ -38,7 +38,8 @@ def product(color: str, side: int = 160) -> Image.Image:
 
 
 def pictured(color: str, caption: str, **values: Any) -> NewImage:
-    words = {"title": "", "caption": caption, "alt": caption, **values}
+    # Painted by a model whose words nobody here knows: only the color is judged.
+    words = {"title": "", "model": "another", "caption": caption, "alt": caption, **values}
     made = new_picture(caption, **words)
     image = product(color)
     return NewImage(

@@ -59,7 +59,7 @@ def test_a_picture_set_aside_is_named_approved_exported_and_removed_everywhere(
 ) -> None:
     one, two = f"folder:{tmp_path / 'one'}", f"folder:{tmp_path / 'two'}"
     code, exported = agent_tools("kb", "export", "--target", one)
-    assert (code, exported["exported_count"]) == (0, 0)
+    assert (code, exported["exported_count"]) == (1, 0)
     assert "#2F9E44" in exported["failed"][0]["reason"]
     pending, done, failed = status_of(agent_tools, one)
     assert (pending, done, failed[0][0]) == (0, 0, wrong)
