@@ -156,7 +156,7 @@ def _library() -> Any:
         raise AgentToolsError(
             "Content credentials need the extra [c2pa].",
             code="missing_extra",
-            hint="Install it: pip install c2pa-python.",
+            hint="Install it: pip install 'agent-tools[c2pa]'.",
         ) from None
     return c2pa
 

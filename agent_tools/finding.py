@@ -30,6 +30,7 @@ Method = Literal["exact", "meaning", "words", "like", "newest"]
 _WORD = re.compile(r"\w+")
 # Scores are compared with those in cursors; the last bits of a float depend on the gallery's size.
 _DIGITS = 6
+_BELOW_EXACT = 1 - 10**-_DIGITS  # words that all fit still come after an exact SKU or id
 
 # Below these a hit is noise: a cosine of MiniLM's vectors, or a share of the words' weight.
 _NOISE = {"vectors": 0.34, "words": 0.3}
@@ -176,8 +177,12 @@ class Finder:
         index = self._stock.index
         hits: dict[str, _Hit] = {}
         tokens = ids_in(query)
+        # A shop's numbers need not look like ids: CUP-SG has no digit.
+        for key, item in items.items():
+            if item.sku and item.sku == query.casefold().strip():
+                hits[key] = _Hit(item, 1.0, "exact", f"has the SKU {query.strip()}")
         for key in index.by_id(query):
-            if key in items:
+            if key in items and key not in hits:
                 held = [t for t in tokens if t.lower() in items[key].words.lower()]
                 hits[key] = _Hit(items[key], 1.0, "exact", f"holds {', '.join(held) or query}")
         shares = dict(index.by_words(query))
@@ -196,7 +201,7 @@ class Finder:
                 continue
             said = f"meaning {score:.2f} of 1; " if self._by_meaning else ""
             why = f"{said}{_words_found(query, items[key])}"
-            hits[key] = _Hit(items[key], round(max(score, 0.0), _DIGITS), method, why)
+            hits[key] = _Hit(items[key], _fit(score), method, why)
         return hits, weaker
 
     def _by_like(
@@ -246,6 +251,11 @@ def _fits(item: Item, wish: Wish) -> bool:
         and (wish.until is None or item.created_at < wish.until)
         and (wish.product is None or item.is_of(wish.product))
     )
+
+
+def _fit(score: float) -> float:
+    within: float = min(max(score, 0.0), _BELOW_EXACT)
+    return round(within, _DIGITS)
 
 
 def _words_found(query: str, item: Item) -> str:

@@ -41,6 +41,11 @@ class LikenessRule:
 # A shop for children is no child.
 _TRADE = r"(?! ?'?s?'? (?:books?|cloth(?:es|ing)|department|fashion|food|shop|store|toys?|wear))"
 
+_UNDER_18 = (
+    "(?:[1-9]|1[0-7]|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen"
+    "|fourteen|fifteen|sixteen|seventeen)"
+)
+
 RULES: tuple[LikenessRule, ...] = (
     LikenessRule(
         "persona-minor",
@@ -48,7 +53,7 @@ RULES: tuple[LikenessRule, ...] = (
         r"|minors?|underage|under-age|pre-?teens?|teen(?:s|ager|agers|aged?)?|toddlers?|infants?"
         rf"|bab(?:y|ies)(?! (?:blue|pink)){_TRADE}"
         r"|school ?(?:girls?|boys?)|little (?:girls?|boys?)|lolis?|lolicon|shota(?:con)?"
-        r"|(?:[1-9]|1[0-7])[ -]years?[ -]old|aged? (?:[1-9]|1[0-7])(?! ?years? (?:in|of))",
+        rf"|{_UNDER_18}[ -]years?[ -]olds?|aged? {_UNDER_18}(?! ?years? (?:in|of))",
         "Personas are adults; this server makes no avatars of minors.",
         "Describe an adult, a mascot or an object.",
     ),

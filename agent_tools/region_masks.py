@@ -15,6 +15,7 @@ from agent_tools.region_arguments import RegionArguments
 from agent_tools.regions import Region, find_region
 from agent_tools.segmentation import DoubtfulMask
 from agent_tools.variant_batch import FoundMask
+from agent_tools.wording import lower_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,5 +99,5 @@ def _find(
 
 def _keep(studio: Studio, source: ImageRecord, mask: Image.Image, title: str) -> ImageRecord:
     return studio.gallery.add_upload(
-        encode_png(mask), kind="mask", title=f"{title} {source.title}"[:120]
+        encode_png(mask), kind="mask", title=f"{title} {lower_first(source.title)}"[:120]
     )

@@ -1,6 +1,7 @@
 """Settings: one frozen object from defaults < TOML file < AGENT_TOOLS_* < flags.
 
-An unknown name or a malformed value is an error that names its source; nothing is ignored.
+An unknown name or a malformed value is an error that names its source; nothing is ignored. Relative
+paths in a file are relative to its folder, all others to the working folder.
 """
 
 from __future__ import annotations
@@ -16,12 +17,28 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from agent_tools.errors import BadSettings
+from engine.registry import find_model
 from engine.remote_address import check_address, check_key
 from kb_export.targets import known_schemes
 from kb_export.targets.settings import variable_name
 
 PREFIX = "AGENT_TOOLS_"
 CONFIG_FILE = "agent-tools.toml"
+_PATHS = frozenset({"data", "policy", "c2pa_certificate", "c2pa_key"})
+_MODELS = frozenset(
+    {
+        "model",
+        "models",
+        "model_aliases",
+        "checker",
+        "controlnet",
+        "upscaler",
+        "segmenter",
+        "captioner",
+        "caption_checker",
+        "encoder",
+    }
+)
 # Never shown in an error; an address may be refused because it carries a password.
 _SECRET = frozenset({"token", "engine_api_key", "engine"})
 
@@ -278,10 +295,10 @@ class Settings(BaseModel):
                 raise ValueError(f"'{pair}' is not written as alias=model")
         return value
 
-    @field_validator("data", mode="after")
+    @field_validator(*sorted(_PATHS), mode="after")
     @classmethod
-    def _expand(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _expand(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @field_validator("engine", mode="after")
     @classmethod
@@ -356,12 +373,46 @@ def _from_toml(config: Path | None) -> dict[str, Any]:
     path = config or Path(CONFIG_FILE)
     if not path.is_file():
         if config is not None:
-            raise BadSettings(f"There is no settings file {path}.", hint="Check --config.")
+            raise BadSettings(
+                f"There is no settings file {path.absolute()}.", hint="Check --config."
+            )
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path} is not valid TOML: {error}.", hint="Mend the file.") from None
+
+    folder = path.absolute().parent
+    return {name: _beside(name, value, folder) for name, value in found.items()}
+
+
+def _beside(name: str, value: Any, folder: Path) -> Any:
+    """Return a setting of a file with its relative paths made absolute; `folder` is the file's."""
+    if isinstance(value, list):
+        return [_beside(name, one, folder) for one in value]
+    if not isinstance(value, str) or not value:
+        return value
+    if name in _PATHS:
+        return str(folder / Path(value).expanduser())
+    if name == "kb" and value.startswith("folder:"):
+        return f"folder:{folder / Path(value.removeprefix('folder:')).expanduser()}"
+    if name in _MODELS:
+        return ",".join(_model_beside(one, folder) for one in value.split(","))
+    return value
+
+
+def _model_beside(said: str, folder: Path) -> str:
+    """Return a model's folder as an absolute path; hub ids and known names stay."""
+    alias, equals, name = said.rpartition("=")
+    name = name.strip()
+    path = folder / Path(name).expanduser()
+    # "models/mine" could be a hub id, too: it is a path where there is a folder to look into.
+    a_path = (
+        path.exists() or name.startswith(".") or (folder != path.parent and path.parent.is_dir())
+    )
+    if not name or find_model(name) is not None or not a_path:
+        return said
+    return f"{alias}{equals}{path}"
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -376,10 +427,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _unknown(name: str, source: str) -> BadSettings:
     known = sorted(Settings.model_fields)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    guess = f"Did you mean {' or '.join(repr(one) for one in near)}? " if near else ""
     return BadSettings(
         f"Unknown setting '{name}' from {source}.",
-        hint=hint,
+        hint=f"{guess}All settings are described in agent_tools/settings.py (README, Settings).",
         data={"setting": name, "known": known},
     )

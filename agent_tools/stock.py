@@ -30,6 +30,7 @@ class Item:
         words: everything full-text search finds it by, the prompt among it.
         sentences: what is compared by meaning.
         product: name and SKU, case-folded.
+        sku: case-folded; empty if it has none.
         tags: case-folded.
         caller: whose picture it is; None if it belongs to nobody in particular.
     """
@@ -44,6 +45,7 @@ class Item:
     words: str
     sentences: tuple[str, ...]
     product: tuple[str, ...]
+    sku: str
     persona_id: str | None
     tags: tuple[str, ...]
     caller: str | None
@@ -138,6 +140,7 @@ def _item(key: str, row: sqlite3.Row, prompt: str) -> Item:
         words="\n".join(words),
         sentences=sentences(row["title"], row["caption"], row["use_when"]),
         product=tuple(names),
+        sku=str(facts.get("sku") or "").casefold(),
         persona_id=facts.get("persona_id"),
         tags=tuple(tag.casefold() for tag in tags),
         caller=row["caller"],

@@ -9,7 +9,7 @@ from agent_tools.color import asked_words
 from agent_tools.contact_sheet import SheetCell, contact_sheet
 from agent_tools.painting import RECIPE_VERSION, Input, marked_image
 from agent_tools.provenance import recipe_sha256
-from agent_tools.variant_wishes import VARIANTS_TOOL
+from agent_tools.variant_wishes import VARIANTS_TOOL, made_of
 from agent_tools.wording import Wording, lower_first, shorten, wording
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def sheet_of(batch: Batch, arguments: Mapping[str, Any]) -> NewImage:
 
 def words_of_product(product: str, wish: Wish) -> Wording:
     """Say what a variant painted from words shows."""
-    thing = " ".join(f"{wish.material} {product}".split())
+    thing = made_of(wish.material, product)
     asked = ", ".join(part for part in (thing, wish.scene, wish.style) if part)
     words = wording(f"{wish.color_names} {asked}".strip(), extra_tags=_tags(wish))
     return replace(words, use_when=_use_when(thing, wish))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,12 @@ class Wish:
             found["color"] = self.color_names
             found["color_hex"] = self.colors[0][1].hex
         return found
+
+
+def made_of(material: str, product: str) -> str:
+    """Return the product with its material before it, once: "ceramic mug"."""
+    said = material and re.search(rf"\b{re.escape(material)}\b", product, re.IGNORECASE)
+    return " ".join((product if said else f"{material} {product}").split())
 
 
 def cleaned_facts(facts: Mapping[str, Fact]) -> dict[str, Fact]:

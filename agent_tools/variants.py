@@ -14,6 +14,7 @@ from agent_tools.recolor import color_difference, recolor
 from agent_tools.recolor_checks import GOOD_DELTA_E
 from agent_tools.results import Measurements
 from agent_tools.segmentation import segment
+from agent_tools.variant_wishes import made_of
 from engine.starter.captions import complete, parse, product_caption
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def words_for(product: str, wish: Wish, model: str) -> Words:
     The starter model gets its own full caption with the nearest color it was taught; the exact
     color is made afterwards.
     """
-    thing = " ".join(f"{wish.material} {product}".split())
+    thing = made_of(wish.material, product)
     asked = ", ".join(part for part in (thing, wish.scene, wish.style) if part)
     colored = f"{wish.color_names} {asked}".strip()
     if model != STARTER:
@@ -73,7 +74,7 @@ def words_for(product: str, wish: Wish, model: str) -> Words:
 
 def silhouette_words(product: str, scene: str, material: str) -> str | None:
     """Return the starter model's caption of the same product in the color easiest to outline."""
-    parsed = parse(" ".join(f"{material} {product}, {scene}".split()))
+    parsed = parse(" ".join(f"{made_of(material, product)}, {scene}".split()))
     if parsed.domain != "product":
         return None
     color = "white" if parsed.attributes.get("background") == "charcoal" else "black"

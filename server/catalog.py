@@ -7,6 +7,7 @@ stopped; whatever fails is written down and never stops the rest.
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import io
 import json
@@ -76,11 +77,13 @@ class Summary:
         done: rows made in this run.
         kept: rows that an earlier run had made.
         failed: (row number, message) of the others.
+        warned: (row number, what to know about its picture) of those among `done`.
     """
 
     done: int
     kept: int
     failed: tuple[tuple[int, str], ...]
+    warned: tuple[tuple[int, str], ...] = ()
 
 
 def read_catalog(path: Path) -> list[Row]:
@@ -130,6 +133,17 @@ def read_catalog(path: Path) -> list[Row]:
     return rows
 
 
+def mistaken_columns(rows: list[Row]) -> list[str]:
+    """Name the columns that are kept as facts but are written almost like one with a meaning."""
+    names = dict.fromkeys(name for row in rows for name in row.cells)
+    found = []
+    for name in names:
+        near = [] if name in COLUMNS else difflib.get_close_matches(name, COLUMNS, 1, 0.8)
+        if near and near[0] not in names:
+            found.append(f"Column '{name}' is kept as a fact; did you mean '{near[0]}'?")
+    return found
+
+
 async def run_catalog(
     studio: Studio,
     rows: list[Row],
@@ -161,6 +175,7 @@ async def run_catalog(
     }
     made = 0
     failed: list[tuple[int, str]] = []
+    warned: list[tuple[int, str]] = []
     with _ResultFile(result, list(outcomes.values())) as file:
         for position, row in enumerate(rows):
             if row.number in outcomes:
@@ -169,18 +184,23 @@ async def run_catalog(
             try:
                 line = await _make(studio, row, folder, out)
                 made += 1
+                if line["warnings"]:
+                    warned.append((row.number, line["warnings"]))
             except Exception as error:
                 ours = as_agent_tools_error(error) or AgentToolsError(
                     f"{type(error).__name__}: {error}", code="internal"
                 )
-                failed.append((row.number, str(ours)))
-                line = {"status": "failed", "error_code": ours.code, "error": str(ours)}
+                said = str(ours)
+                if isinstance(ours, InvalidArguments):
+                    said = " ".join([said, *mistaken_columns([row])])
+                failed.append((row.number, said))
+                line = {"status": "failed", "error_code": ours.code, "error": said}
             known = {"row": str(row.number), "sku": row.cells.get("sku", ""), "key": row.key}
             outcomes[row.number] = known | line
             file.append(outcomes[row.number])
         show(len(rows), "Done")
         file.rewrite([outcomes[row.number] for row in rows])
-    return Summary(made, len(kept), tuple(failed))
+    return Summary(made, len(kept), tuple(failed), tuple(warned))
 
 
 async def _make(studio: Studio, row: Row, folder: Path, out: Path | None) -> dict[str, str]:

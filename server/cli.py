@@ -6,12 +6,13 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from agent_tools import __version__
 from agent_tools.errors import AgentToolsError
+from server.command_words import in_command_words
 from server.commands import gallery, kb, models, persona, token, trust
 from server.commands.demo import demo
 from server.commands.diagram import diagram
@@ -96,6 +97,7 @@ def run(arguments: list[str]) -> int:
         code = app(arguments, prog_name="agent-tools", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except AgentToolsError as error:
+        in_command_words(error, *_command_of(arguments))
         return output.fail(error)
     except BrokenPipeError:
         # The reader went away (`agent-tools gallery list | head`): not our failure. Python would
@@ -122,6 +124,16 @@ def main() -> None:
     for library in ("TRANSFORMERS", "DIFFUSERS"):  # advice for programmers, not for our users
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     sys.exit(run(sys.argv[1:]))
+
+
+def _command_of(arguments: list[str]) -> tuple[Any, str]:
+    """Return the command that was run, and what was typed for it."""
+    command: Any = typer.main.get_command(app)
+    path = "agent-tools"
+    for word in arguments:
+        if (inner := getattr(command, "commands", {}).get(word)) is not None:
+            command, path = inner, f"{path} {word}"
+    return command, path
 
 
 def _usage_error(error: Exception) -> AgentToolsError:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -77,6 +79,37 @@ def exit_code(error: AgentToolsError) -> int:
     return EXIT_UNAVAILABLE if error.retryable else EXIT_FAILED
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 pack" or "2 packs"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def readable(fields: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """Yield lines for people: a field each, what it holds indented below it, empty ones left out.
+
+    Times (names that end in _at, seconds since the epoch) are local.
+    """
+    for name, value in fields.items():
+        label = f"{indent}{name.replace('_', ' ')}:"
+        if value in (None, "", [], {}):
+            continue
+        if isinstance(value, Mapping):
+            yield label
+            yield from readable(value, f"{indent}  ")
+        elif isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
+            yield label
+            for number, one in enumerate(value, start=1):
+                yield from readable({str(number): one}, f"{indent}  ")
+        elif isinstance(value, list | tuple):
+            yield f"{label} {', '.join(map(str, value))}"
+        elif isinstance(value, float) and name.endswith("_at"):
+            yield f"{label} {time.strftime('%Y-%m-%d %H:%M', time.localtime(value))}"
+        elif isinstance(value, bool):
+            yield f"{label} {'yes' if value else 'no'}"
+        else:
+            yield f"{label} {value}"
+
+
 class Output:
     """Where one command writes.
 
@@ -96,6 +129,15 @@ class Output:
     def note(self, line: str) -> None:
         """Write one line beside the result, on stderr."""
         self._stderr.print(escape(line), soft_wrap=True)
+
+    def confirms(self, question: str) -> bool:
+        """Return whether somebody says yes; nobody is asked with `--json` or without a terminal."""
+        if self.as_json:
+            return False
+        try:
+            return typer.confirm(question, err=True)
+        except typer.Abort:  # the end of what can be read, or Ctrl-C
+            return False
 
     def emit(self, data: Mapping[str, Any]) -> None:
         """Write the command's one JSON object on stdout; silent without `--json`."""

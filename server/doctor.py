@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agent_tools.errors import BadSettings
 from agent_tools.settings import Settings
 
 Status = Literal["ok", "warn", "fail"]
@@ -57,6 +58,7 @@ def examine(settings: Settings) -> list[Check]:
         ("disk space", _disk_space),
         ("sentence encoder", _encoder),
         ("knowledge base", _knowledge_base),
+        ("tools", _tools),
     )
     found = []
     for name, check in checks:
@@ -273,3 +275,14 @@ def _knowledge_base(settings: Settings) -> Check:
         f"'{target}' is no target",
         "Set kb to folder:PATH, s3://bucket/prefix or another of docs/kb.",
     )
+
+
+def _tools(settings: Settings) -> Check:
+    from agent_tools.tools import all_tools, chosen_names
+
+    tools = all_tools()
+    try:
+        offered = chosen_names(settings.tools, tools)
+    except BadSettings as error:
+        return Check("tools", "fail", error.message, error.hint)
+    return Check("tools", "ok", f"{len(offered)} of {len(tools)} are offered to agents")

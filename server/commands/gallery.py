@@ -19,7 +19,7 @@ from server.commands.session import (
     run_in_studio,
     take_in,
 )
-from server.console import Bars, Output
+from server.console import Bars, Output, readable
 
 app = typer.Typer(help="The pictures that were made, and how.", no_args_is_help=True)
 
@@ -89,9 +89,8 @@ def show(
             "created_at": record.created_at,
         }
         output.emit({"images": [image | more]})
-        for name, value in (image | more).items():
-            if value not in (None, "", [], {}):
-                output.say(f"{name}: {value}")
+        for line in readable(image | more):
+            output.say(line)
 
     run_in_studio(flags_of(context).settings(), output, work)
 

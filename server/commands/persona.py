@@ -153,8 +153,6 @@ def pack(
                 f"{check['bytes'] / 1000:.1f} KB, edge {check['edge_on_light']:.0f} on light, "
                 f"{check['edge_on_dark']:.0f} on dark"
             )
-        for warning in data["warnings"]:
-            output.note(f"Note: {warning}")
         return {name: value for name, value in data.items() if name != "images"} | {
             "path": str(path)
         }
@@ -231,8 +229,6 @@ def _draw(
         output.say(f"{persona['persona_id']}  {persona['name']} ({locked})")
         for image, value, word in zip(images, data["similarity"], data["verdicts"], strict=True):
             image |= {"similarity": value, "verdict": word}
-        for warning in data["warnings"]:
-            output.note(f"Note: {warning}")
         return {"persona": persona, "created": data["created"]}
 
     call_tool(

@@ -11,7 +11,7 @@ import typer
 from agent_tools.errors import AgentToolsError, InvalidArguments
 from agent_tools.studio import Studio
 from server.commands.session import AsJson, flags_of, read_file, record_object, run_in_studio
-from server.console import Bars, Output
+from server.console import Bars, Output, counted, readable
 
 if TYPE_CHECKING:
     from agent_tools.removal import Removed
@@ -50,9 +50,8 @@ def show(context: typer.Context, persona_id: PersonaId, as_json: AsJson = False)
         records = pictures_of(studio.gallery, persona_id)
         images = [record_object(record) | {"metadata": record.metadata} for record in records]
         output.emit({"persona": persona, "images": images})
-        for name, value in persona.items():
-            if value not in (None, "", [], {}):
-                output.say(f"{name}: {value}")
+        for line in readable(persona):
+            output.say(line)
         for record in records:
             output.say(f"{record.image_id}  {record.title}")
 
@@ -150,14 +149,18 @@ def delete(
         from agent_tools.removal import derived_pictures, remove_persona
 
         count = len(derived_pictures(studio, persona_id))
-        if not yes and (as_json or not typer.confirm(f"Delete {persona_id}, {count} pictures?")):
-            raise InvalidArguments("Nothing was deleted.", hint="Confirm with --yes.")
+        pictures = counted(count, "picture")
+        if not yes and not output.confirms(f"Delete {persona_id}, {pictures}?"):
+            raise InvalidArguments(
+                "Nothing was deleted.", hint="Give --yes to delete without being asked."
+            )
         removed = await asyncio.to_thread(remove_persona, studio, persona_id)
         report = _report(removed)
         output.emit({"persona_id": persona_id} | report)
         output.say(
-            f"Deleted {persona_id}: {count} pictures, {removed.packs} packs, "
-            f"{report['taken_back']} exports taken back, {report['waiting']} still to take back."
+            f"Deleted {persona_id}: {pictures}, {counted(removed.packs, 'pack')}, "
+            f"{counted(report['taken_back'], 'export')} taken back, "
+            f"{report['waiting']} still to take back."
         )
 
     run_in_studio(flags_of(context).settings(), output, work)

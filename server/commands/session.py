@@ -37,7 +37,7 @@ Model = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, same picture.")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Denoising steps.")]
 
-_FILE_OR_ID = "Check the path, or give an image_id (agent-tools gallery list)."
+FILE_OR_ID = "Check the path, or give an image_id (agent-tools gallery list)."
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
@@ -89,9 +89,10 @@ def run_in_studio(settings: Settings, output: Output, work: Work) -> None:
     from agent_tools.studio import Studio
     from server.logs import configure_logging
 
-    # People read stderr here: only problems are logged unless a level was asked for.
+    # People read stderr here, where notes and errors say what happened: nothing is logged below
+    # an error unless a level was asked for.
     asked = "log_level" in settings.model_fields_set
-    configure_logging(settings.log_level if asked else "warning")
+    configure_logging(settings.log_level if asked else "error")
     if settings.log_level != "debug":
         logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
@@ -198,7 +199,7 @@ def show_images(
     result: ToolResult,
     proofs: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Print each picture's path, what it is and what was measured, for people."""
+    """Print each picture's path, what it is and what was measured, and every warning once."""
     for image, tool_image in zip(images, result.images, strict=True):
         seed = "" if image["seed"] is None else f", seed {image['seed']}"
         output.say(image["path"])
@@ -209,6 +210,10 @@ def show_images(
             output.say(f"  {said}")
         for note in tool_image.info.notes:
             output.note(f"  Note: {note}")
+    told = tuple(note for tool_image in result.images for note in tool_image.info.notes)
+    for warning in getattr(result.data, "warnings", ()):
+        if not warning.endswith(told):  # a result repeats them, some behind the picture's name
+            output.note(f"Note: {warning}")
 
 
 def copy_picture(source: Path, image_id: str, caption: str, folder: Path) -> Path:
@@ -249,7 +254,7 @@ def take_in(
     if IMAGE_ID.fullmatch(argument):
         return studio.gallery.get(argument).image_id
     limit = int(studio.settings.max_upload_mb * 1e6)
-    data = read_file(Path(argument), limit, hint=_FILE_OR_ID)
+    data = read_file(Path(argument), limit, hint=FILE_OR_ID)
     return studio.gallery.add_upload(data, kind=kind, title=title, max_bytes=limit).image_id
 
 
@@ -265,7 +270,7 @@ def open_picture(studio: Studio, argument: str) -> Image.Image:
     if IMAGE_ID.fullmatch(argument):
         return studio.gallery.open_image(argument)
     limit = int(studio.settings.max_upload_mb * 1e6)
-    data = read_file(Path(argument), limit, hint=_FILE_OR_ID)
+    data = read_file(Path(argument), limit, hint=FILE_OR_ID)
     return decode_picture(data, max_bytes=limit)
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agent_tools.errors import InvalidArguments
+from agent_tools.image_record import IMAGE_ID
 from agent_tools.studio import Studio
-from server.commands.session import AsJson, flags_of, read_file, run_in_studio
+from server.commands.session import (
+    FILE_OR_ID,
+    AsJson,
+    flags_of,
+    read_file,
+    run_in_studio,
+)
 from server.console import Bars, Output
 
 certificate = typer.Typer(help="Certificates for content credentials.", no_args_is_help=True)
@@ -17,7 +25,7 @@ certificate = typer.Typer(help="Certificates for content credentials.", no_args_
 
 def verify(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP picture.")],
+    picture: Annotated[str, typer.Argument(help="A PNG, JPEG or WebP file, or an image_id.")],
     as_json: AsJson = False,
 ) -> None:
     """Tell what a picture says about itself: how it was made, who signed it, whether it is ours.
@@ -30,13 +38,7 @@ def verify(
     async def work(studio: Studio, bars: Bars) -> None:
         from agent_tools.verification import verify as look
 
-        limit = int(studio.settings.max_upload_mb * 1e6)
-        data = read_file(file, limit)
-        if len(data) > limit:
-            raise InvalidArguments(
-                f"{file} is larger than {studio.settings.max_upload_mb:g} MB.",
-                hint="Set max_upload_mb higher, or give a smaller picture.",
-            )
+        file, data = _bytes_of(studio, picture)
         found = look(studio.gallery, data)
         output.emit({"file": str(file), **found})
         mark, credentials, ours = (
@@ -51,6 +53,8 @@ def verify(
             output.say(f"  recipe: {mark['recipe_sha256'] or 'none'}")
         if credentials is None:
             output.say("Content credentials (C2PA): none")
+        elif credentials["state"] == "unknown":
+            output.say(f"Content credentials (C2PA): not read. {' '.join(credentials['problems'])}")
         else:
             signer = credentials.get("issuer") or "nobody known"
             output.say(f"Content credentials (C2PA): {credentials['state']}, signed by {signer}")
@@ -59,12 +63,30 @@ def verify(
             broken.append(credentials["state"] == "Invalid")
         if ours is None:
             output.say("Gallery: not known here")
+            add = f"agent-tools gallery add {shlex.quote(str(file))}"
+            output.note(f'Pictures that look like it: agent-tools find --like "$({add})"')
         else:
             output.say(f"Gallery: {ours['match'].replace('_', ' ')} as {ours['image_id']}")
 
     run_in_studio(flags_of(context).settings(), output, work)
     if any(broken):
         raise typer.Exit(1)
+
+
+def _bytes_of(studio: Studio, picture: str) -> tuple[Path, bytes]:
+    """Return the file that an argument names, and what is in it."""
+    if IMAGE_ID.fullmatch(picture):
+        file = studio.gallery.get(picture).path
+        return file, studio.gallery.read_bytes(picture)
+    file = Path(picture)
+    limit = int(studio.settings.max_upload_mb * 1e6)
+    data = read_file(file, limit, hint=FILE_OR_ID)
+    if len(data) > limit:
+        raise InvalidArguments(
+            f"{file} is larger than {studio.settings.max_upload_mb:g} MB.",
+            hint="Set max_upload_mb higher, or give a smaller picture.",
+        )
+    return file, data
 
 
 @certificate.command()

@@ -152,9 +152,11 @@ def _whole_catalog(
     model: str | None,
     out: Path | None,
 ) -> None:
-    from server.catalog import read_catalog, run_catalog
+    from server.catalog import mistaken_columns, read_catalog, run_catalog
 
     rows = read_catalog(catalog)
+    for mistake in mistaken_columns(rows):
+        output.note(f"Note: {mistake}")
     target = result or catalog.with_name(f"{catalog.stem}-result.csv")
     failures: list[int] = []
 
@@ -177,14 +179,18 @@ def _whole_catalog(
                 "done": found.done,
                 "kept": found.kept,
                 "failed": [{"row": number, "error": error} for number, error in found.failed],
+                "warned": [{"row": number, "warning": said} for number, said in found.warned],
                 "result": str(target),
                 "seconds": round(time.monotonic() - started, 3),
             }
         )
+        warned = f"{len(found.warned)} with warnings, " if found.warned else ""
         output.say(
-            f"{found.done} made, {found.kept} kept from before, {len(found.failed)} failed: "
-            f"{target}"
+            f"{found.done} made, {warned}{found.kept} kept from before, "
+            f"{len(found.failed)} failed: {target}"
         )
+        for number, warning in found.warned:
+            output.note(f"  Row {number}: {warning}")
         for number, error in found.failed:
             output.note(f"  Row {number}: {error}")
 

@@ -109,6 +109,28 @@ def test_a_second_run_makes_only_what_failed_or_changed(
     assert (said["done"], said["kept"]) == (3, 0)
 
 
+def test_a_column_almost_like_one_with_a_meaning_is_named(
+    shop: Path, variants: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(shop, "picture,mask,colour,price\nmug.png,mask.png,sage,9\n")
+    _, said = variants("--csv", path)
+    assert "Column 'colour' is kept as a fact; did you mean 'color'?" in said["failed"][0]["error"]
+    assert results(shop)[0]["error"] == said["failed"][0]["error"]
+    assert "price" not in said["failed"][0]["error"].replace("prices", "")
+    run(["--data", str(shop / "data"), "variants", "--csv", path])
+    assert "Note: Column 'colour'" in capsys.readouterr().err
+
+
+def test_rows_that_came_out_with_a_warning_are_counted_and_named(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(shop, "picture,mask,color\nmug.png,mask.png,white\nmug.png,mask.png,sage\n")
+    assert run(["--data", str(shop / "data"), "variants", "--csv", path]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("2 made, 1 with warnings, 0 kept")
+    assert said.err.count("Row ") == 1 and "Row 2: " in said.err
+
+
 def test_a_killed_run_goes_on_where_it_stopped(
     shop: Path, variants: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -160,6 +161,18 @@ def test_an_unknown_setting_in_the_environment_is_an_error(
     assert "model" in said["error"]["hint"]
 
 
+def test_an_unknown_setting_in_the_file_gets_its_nearest_only(
+    agent_tools: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "agent-tools.toml").write_text('polcy = "rules.toml"')
+    _, said, _ = agent_tools("gallery", "list")
+    assert "Did you mean 'policy'?" in said["error"]["hint"]
+    (tmp_path / "agent-tools.toml").write_text('colour = "sage"')
+    _, said, err = agent_tools("gallery", "list")
+    assert "settings.py" in said["error"]["hint"] and "mean" not in said["error"]["hint"]
+    assert len(err) < 250
+
+
 def test_a_data_directory_that_cannot_be_used_is_unavailable(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,7 +217,10 @@ def test_people_get_lines_instead_of_json(
     image_id = capsys.readouterr().out.strip()
     assert run([*data, "gallery", "show", image_id]) == 0
     shown = capsys.readouterr().out
-    assert image_id in shown and "upload" in shown and "{" not in shown.splitlines()[0]
+    assert image_id in shown and "{" not in shown and "\nrecipe:\n" in shown
+    assert "\n  tool: upload\n" in shown
+    made = next(line for line in shown.splitlines() if line.startswith("created at: "))
+    assert re.fullmatch(r"created at: \d{4}-\d\d-\d\d \d\d:\d\d", made)
 
 
 @pytest.mark.parametrize(

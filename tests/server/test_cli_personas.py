@@ -96,6 +96,25 @@ def test_a_persona_is_shown_edited_moved_and_deleted(agent_tools: Run, shop: Pat
     assert [image["image_id"] for image in shown["images"]] == deleted["image_ids"]
 
 
+def test_without_a_terminal_nothing_is_deleted_and_the_way_is_said(
+    agent_tools: Run, shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    import io
+
+    _, made = agent_tools("create", "Nora", "gray hair")
+    persona_id = made["persona"]["persona_id"]
+    for answer in ("", "n\n"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert run(["--data", str(shop / "data"), "persona", "delete", persona_id]) == 2
+        said = capsys.readouterr().err
+        assert "Nothing was deleted" in said and "--yes" in said and "Internal" not in said
+    assert agent_tools("show", persona_id)[0] == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert run(["--data", str(shop / "data"), "persona", "delete", persona_id]) == 0
+    assert f"Deleted {persona_id}: 1 picture, 0 packs, 0 exports" in capsys.readouterr().out
+    assert agent_tools("show", persona_id)[0] == 3
+
+
 def test_a_pack_is_made_from_a_face_that_was_agreed_to(agent_tools: Run, shop: Path) -> None:
     face = shop / "face.png"
     draw_avatar({"hair_style": "bun"}).save(face)

@@ -154,6 +154,30 @@ def test_people_read_what_the_photo_shows_and_what_was_measured(
     assert float(proof.split()[2]) < 2
 
 
+def test_people_read_every_warning_once(
+    agent_tools: Run, shared: Path, mug: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, mask = mug
+    command = ["variants", str(photo), "--mask", str(mask), "--color", "#2f6f9f"]
+    command += ["--color", "#2F6F9F", "--color", "white"]
+    warnings = agent_tools(*command)[1]["warnings"]
+    assert run(["--data", str(shared / "data"), *command]) == 0
+    said = capsys.readouterr().err
+    assert "are the same color" in said
+    assert said.count("Note: ") == len(warnings)
+    for warning in warnings:
+        assert said.count(warning.removeprefix("White: ")) == 1
+
+
+def test_a_persona_s_notes_are_said_once(
+    shared: Path, tiny_stable_diffusion: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = ["--data", str(shared / "notes"), "--model", str(tiny_stable_diffusion)]
+    assert run([*before, "persona", "create", "Mona", "curly black hair"]) == 0
+    notes = [line.strip() for line in capsys.readouterr().err.splitlines() if "Note: " in line]
+    assert notes and len(notes) == len(set(notes))
+
+
 def test_a_title_is_for_a_photo_and_not_for_words(agent_tools: Run) -> None:
     code, said = agent_tools("variants", "ceramic mug", "--title", "A mug", "--color", "red")
     assert code == 2 and "--title" in said["error"]["message"]
@@ -167,6 +191,15 @@ def test_variants_of_words_share_a_seed(agent_tools: Run) -> None:
     assert code == 0, said
     painted = [image for image in said["images"] if "measurements" in image]
     assert [image["seed"] for image in painted] == [3, 3]
+
+
+def test_a_material_that_the_product_names_is_said_once(agent_tools: Run) -> None:
+    more = ["--color", "mint", "--material", "ceramic", "--steps", "2", "--seed", "3"]
+    code, said = agent_tools("variants", "ceramic mug", *more)
+    assert code == 0, said
+    assert said["images"][0]["caption"] == "Mint ceramic mug."
+    _, plain = agent_tools("variants", "mug", *more)
+    assert plain["images"][0]["caption"] == "Mint ceramic mug."
 
 
 def test_a_color_that_nobody_knows_names_its_neighbors(

@@ -25,6 +25,7 @@ PARTS = {
     "disk space",
     "sentence encoder",
     "knowledge base",
+    "tools",
 }
 
 
@@ -76,3 +77,10 @@ def test_a_device_that_is_not_there_fails(tmp_path: Path) -> None:
 def test_a_knowledge_base_that_no_target_serves_fails(tmp_path: Path) -> None:
     assert check_of("knowledge base", data=tmp_path, kb="ftp://shop").status == "fail"
     assert check_of("knowledge base", data=tmp_path, kb="s3://shop/pictures").status == "ok"
+
+
+def test_a_tool_that_is_not_there_fails_and_is_named(tmp_path: Path) -> None:
+    found = check_of("tools", data=tmp_path, tools="create_product_variant,get_image")
+    assert found.status == "fail" and "create_product_variant." in found.detail
+    assert "create_product_variants" in found.hint
+    assert check_of("tools", data=tmp_path, tools="core").status == "ok"

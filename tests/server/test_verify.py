@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -181,6 +182,41 @@ def test_what_is_no_picture_is_said_and_a_missing_file_too(tool: Run, tmp_path: 
         assert code != 0 and said["error"]["message"] and said["error"]["hint"]
     with pytest.raises(AgentToolsError):
         verify(None, b"RIFF....WEBP")  # type: ignore[arg-type]
+
+
+def test_a_picture_that_is_not_known_gets_the_next_step(
+    tool: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(draw(tool, tmp_path)) as image:
+        image.convert("RGB").save(tmp_path / "saved again.jpg")
+    data = ["--data", str(tmp_path / "data")]
+    assert run([*data, "verify", "saved again.jpg"]) == 0
+    said = capsys.readouterr()
+    assert "not known here" in said.out
+    assert "agent-tools find --like \"$(agent-tools gallery add 'saved again.jpg')\"" in said.err
+    assert run([*data, "gallery", "add", "saved again.jpg"]) == 0
+    assert run([*data, "find", "--like", capsys.readouterr().out.strip()]) == 0
+    assert "Flowchart: Cart, Pay." in capsys.readouterr().out
+
+
+def test_an_image_id_names_the_gallerys_own_file(tool: Run, tmp_path: Path) -> None:
+    file = draw(tool, tmp_path)
+    image_id = tool("gallery", "list")[1]["images"][0]["image_id"]
+    code, said = tool("verify", image_id)
+    assert code == 0 and said == tool("verify", str(file))[1]
+    code, said = tool("verify", "img_0123456789abcdef01234567")
+    assert code == 3 and said["error"]["hint"]
+
+
+def test_without_the_reader_credentials_are_not_read_and_the_extra_is_named(
+    tool: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = draw(tool, tmp_path)
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    assert run(["--data", str(tmp_path / "data"), "verify", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "(C2PA): not read. " in said and "agent-tools[c2pa]" in said
+    assert "nobody known" not in said
 
 
 def test_a_file_beyond_the_limit_is_not_read_whole(tool: Run, tmp_path: Path) -> None:

@@ -105,6 +105,20 @@ async def test_words_find_the_picture_without_an_export_and_say_why(
 
 
 @pytest.mark.parametrize("way", WAYS)
+async def test_a_sku_without_a_digit_comes_before_what_resembles_its_words(
+    way: str, gallery: Gallery
+) -> None:
+    add_pictures(gallery, "a cup sg", "cup sg cup sg")
+    (mint,) = gallery.add([new_picture("mint mug", metadata={"sku": "CUP-SG", "product": "mug"})])
+    output, _ = await find(studio_of(gallery, way), query=" cup-sg ")
+    assert ids(output)[0] == mint.image_id
+    assert (output.hits[0].method, output.hits[0].why) == ("exact", "has the SKU cup-sg")
+    assert [hit.method for hit in output.hits[1:]] == [way] * len(output.hits[1:])
+    by_id, _ = await find(studio_of(gallery, way), query=mint.image_id)
+    assert ids(by_id)[0] == mint.image_id and by_id.hits[0].method == "exact"
+
+
+@pytest.mark.parametrize("way", WAYS)
 async def test_what_nothing_fits_gets_no_picture_and_the_next_step(
     way: str, gallery: Gallery
 ) -> None:

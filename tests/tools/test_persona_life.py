@@ -134,6 +134,8 @@ async def test_every_picture_is_made_again_byte_for_byte(studio: Studio) -> None
     [
         ({"name": "Tim", "description": "a child with red hair"}, "persona-minor"),
         ({"name": "Tim", "description": "a 9 year old boy"}, "persona-minor"),
+        ({"name": "Tim", "description": "a ten-year-old boy"}, "persona-minor"),
+        ({"name": "Kim", "description": "a girl aged sixteen"}, "persona-minor"),
         ({"name": "Eva", "description": "wearing lingerie"}, "persona-sexual"),
         ({"name": "Eva", "description": "se\u200bxy, red hair"}, "persona-sexual"),
         ({"name": "Tom Cruise", "description": "brown hair"}, "real-person"),
