@@ -171,7 +171,7 @@ def _new_image(
         media_type="image/png",
         width=image.width,
         height=image.height,
-        model="starter",
+        model="drawn",
         tool=row["spec"]["tool"],
         kind=row["kind"],
         group=row["group"] or row["id"],

@@ -105,7 +105,7 @@ def _picture(number: int) -> NewImage:
         media_type="image/png",
         width=16,
         height=12,
-        model="starter",
+        model="drawn",
         tool="generate_image",
         kind="product",
         title=f"Teapot {number}",

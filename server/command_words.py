@@ -19,6 +19,7 @@ _RENAMED = (
     ("size", "width"),
     ("size", "height"),
     ("attribute", "attributes"),
+    *(("extend", f"extend_{side}") for side in ("left", "top", "right", "bottom")),
     ("face", "from_image_id"),
     ("from_image", "from_image_id"),
 )

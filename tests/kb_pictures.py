@@ -17,7 +17,7 @@ def new_picture(name: str, **words: Any) -> NewImage:
     red, green, blue = hashlib.sha256(name.encode()).digest()[:3]
     image = Image.new("RGB", (16, 12), (red, green, blue))
     values: dict[str, Any] = {
-        "model": "starter",
+        "model": "another",  # whose words nobody here knows
         "tool": "generate_image",
         "kind": "product",
         "title": name.capitalize(),

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 # More makes the starter paint things where only its backdrop belongs (seen in pictures).
 _BACKDROP_STRENGTH = 0.1
+_NO_PHOTOGRAPHS = (
+    "The starter model never saw photographs: what it paints into one may not fit. A new color "
+    "(create_product_variants) or background ('background') is exact."
+)
 
 
 class EditImage(Tool):
@@ -183,7 +187,7 @@ def _wanted(
         return said, params, []
     prompt = wanted_picture(said, str(source.recipe.get("prompt", "")))
     if _margins(asked) is None or asked.mask_id is not None:
-        return prompt, params, []
+        return prompt, params, [_NO_PHOTOGRAPHS] if source.kind == "upload" else []
     # It has seen whole products only and would paint a second one beyond the edge.
     params = replace(
         params,

@@ -60,9 +60,29 @@ def generate(
 def edit(
     context: typer.Context,
     picture: Annotated[str, typer.Argument(help="An image_id or a picture file.")],
-    prompt: Annotated[str, typer.Argument(help="What it shall show.")],
+    prompt: Annotated[
+        str | None, typer.Argument(help="What it shall show; not with --background.")
+    ] = None,
     mask: Annotated[
-        str | None, typer.Option(help="White where to repaint: a file or an image_id.")
+        str | None,
+        typer.Option(
+            help="White where to repaint, with --background what stays: a file or an image_id."
+        ),
+    ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(help="Keep the thing and change this: transparent, a color, or words."),
+    ] = None,
+    point: Annotated[
+        tuple[int, int] | None, typer.Option(help="X Y on what stays. With --background.")
+    ] = None,
+    box: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(help="LEFT TOP RIGHT BOTTOM around what stays. With --background."),
+    ] = None,
+    extend: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(help="Pixels to paint beyond each edge: LEFT TOP RIGHT BOTTOM."),
     ] = None,
     title: Annotated[
         str | None, typer.Option(help="What the picture shows, for captions. For files.")
@@ -74,16 +94,23 @@ def edit(
     out: OutDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Repaint a picture, or only the white part of a mask.
+    """Repaint a picture or the white part of a mask, extend it, or change its background.
 
-    Example: agent-tools edit mug.png "a mug with a red stripe" --mask stripe.png
+    Examples: agent-tools edit mug.png "a mug with a red stripe" --mask stripe.png
+    agent-tools edit mug.png --background transparent
+    agent-tools edit mug.png "a mug on a shelf" --extend 64 0 64 0
     """
+    sides = ("extend_left", "extend_top", "extend_right", "extend_bottom")
 
     def arguments(studio: Studio) -> dict[str, Any]:
         return {
             "image_id": take_in(studio, picture, title=title or ""),
             "prompt": prompt,
             "mask_id": take_in(studio, mask, kind="mask") if mask else None,
+            "background": background,
+            "point": point,
+            "box": box,
+            **(dict(zip(sides, extend, strict=True)) if extend else {}),
             "strength": strength,
             "seed": seed,
             "steps": steps,

@@ -126,6 +126,45 @@ def test_edit_leaves_what_the_mask_does_not_cover(agent_tools: Run, mug: tuple[P
     assert (before[~outside] != after[~outside]).any()
 
 
+def test_edit_cuts_out_and_puts_on_a_plain_background(
+    agent_tools: Run, mug: tuple[Path, Path]
+) -> None:
+    photo, mask = mug
+    inside = np.asarray(Image.open(mask)) == 255
+    before = np.asarray(Image.open(photo).convert("RGB"))
+    for background, mode in (("transparent", "RGBA"), ("#F4F4F4", "RGB")):
+        code, said = agent_tools(
+            "edit", str(photo), "--background", background, "--mask", str(mask)
+        )
+        assert code == 0, said
+        made = Image.open(said["images"][0]["path"])
+        assert made.mode == mode
+        assert (np.asarray(made)[..., :3][inside] == before[inside]).all()
+
+
+def test_edit_extends_a_picture_and_leaves_its_bytes(
+    agent_tools: Run, mug: tuple[Path, Path]
+) -> None:
+    photo, _ = mug
+    before = np.asarray(Image.open(photo).convert("RGB"))
+    code, said = agent_tools(
+        "edit", str(photo), "a mug on a shelf", "--extend", "16", "0", "8", "0", "--steps", "2"
+    )
+    assert code == 0, said
+    after = np.asarray(Image.open(said["images"][0]["path"]).convert("RGB"))
+    assert after.shape[1] == before.shape[1] + 24
+    assert (after[:, 16 : 16 + before.shape[1]] == before).all()
+
+
+def test_edit_without_words_or_background_says_what_is_missing(
+    agent_tools: Run, mug: tuple[Path, Path]
+) -> None:
+    code, said = agent_tools("edit", str(mug[0]))
+    assert code == 2 and "prompt" in said["error"]["message"].lower()
+    code, said = agent_tools("edit", str(mug[0]), "a mug", "--background", "white")
+    assert code == 2 and "--background" in said["error"]["message"]
+
+
 def test_variants_of_a_photo_carry_their_measurements(
     agent_tools: Run, mug: tuple[Path, Path]
 ) -> None:
