@@ -344,6 +344,8 @@ def test_ctrl_c_cancels_cleanly_and_keeps_nothing(
         stdout=subprocess.PIPE,
         stderr=stderr,
         env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "100"},
+        # A shell's background jobs, and all that they start, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     os.close(stderr)
     seen = b""
