@@ -42,7 +42,7 @@ def test_every_filter_limits_and_together_they_limit_more(gallery: Gallery) -> N
     assert titles(gallery, words="teapot", kind="persona") == set()
     there = choices(gallery)
     assert there.products == ("TP-1", "teapot") and there.personas == (("p1", "Mina"),)
-    assert set(there.models) == {"flux", "starter"} and "sheet" in there.kinds
+    assert set(there.models) == {"flux", "another"} and "sheet" in there.kinds
 
 
 def test_every_word_must_occur_and_signs_of_sql_mean_themselves(gallery: Gallery) -> None:
