@@ -8,13 +8,18 @@ import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_helpers import Configure
 from platform_cases import Case, running
 
 from agent_tools.gallery import Gallery
+from agent_tools.knowledge import Knowledge
+from agent_tools.settings import Settings
+
+if TYPE_CHECKING:
+    from stubs.openai_server import OpenAIServer
 
 
 @pytest.fixture
@@ -136,3 +141,30 @@ def vector_store(store_kind: str, tmp_path: Path, configure: Configure) -> Itera
         )
     yield "langchain:shop"
     gc.collect()  # Qdrant's client wants to be gone before the interpreter is
+
+
+@pytest.fixture
+def openai_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_tools.knowledge.find_encoder", lambda: None)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, openai_environment: None) -> Iterator[OpenAIServer]:
+    from stubs.openai_server import KEY, OpenAIServer
+
+    serving = OpenAIServer()
+    monkeypatch.setenv("AGENT_TOOLS_KB_OPENAI_URL", serving.address)
+    monkeypatch.setenv("AGENT_TOOLS_KB_OPENAI_API_KEY", KEY)
+    yield serving
+    serving.close()
+    assert serving.violations == []
+
+
+@pytest.fixture
+def knowledge(gallery: Gallery, server: OpenAIServer) -> Knowledge:
+    from openai_helpers import PUBLIC, TARGET
+
+    return Knowledge(gallery, Settings(data=gallery.data_dir, kb=TARGET, public_url=PUBLIC))

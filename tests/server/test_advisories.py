@@ -13,17 +13,17 @@ import io
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
 import httpx2
 import pytest
-from access_helpers import MCP_HEADERS, bearer, issuer_running, mcp_client
+from access_helpers import MCP_HEADERS
 from mcp import Client
 from PIL import Image
 from small_tools import http_server, small_studio
-from starlette.routing import Route
+from source_helpers import calls
 from test_http import HELLO, png
 
 from agent_tools.errors import AgentToolsError, BadSettings
@@ -31,15 +31,10 @@ from agent_tools.settings import Settings
 from agent_tools.studio import Studio
 from agent_tools.tools import all_tools
 from server.app import build_app, serve_http
-from server.auth import OPEN_PAGES
-from server.oauth import ResourceServer
 from server.schemas import arguments_schema
 from server.warm_up import WarmUp
 
 pytestmark = pytest.mark.anyio
-
-ROOT = Path(__file__).parents[2]
-ROOMS = ("server", "agent_tools", "kb_export", "engine")
 PICTURE = {"Content-Type": "image/png"}
 
 
@@ -52,22 +47,6 @@ def studio(tmp_path: Path) -> Studio:
 async def http(studio: Studio) -> AsyncIterator[httpx2.AsyncClient]:
     async with http_server(studio) as url, httpx2.AsyncClient(base_url=url) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def modules() -> dict[str, ast.Module]:
-    """Every module of the four rooms, parsed."""
-    return {
-        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-        for room in ROOMS
-        for path in (ROOT / room).rglob("*.py")
-    }
-
-
-def calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
 
 
 async def healthy(http: httpx2.AsyncClient) -> bool:
@@ -111,68 +90,6 @@ async def test_cve_2025_53366_cve_2025_53365_one_bad_message_ends_nothing(
         assert not (await client.call_tool("paint_square", {"color": "red"})).is_error
 
 
-async def test_cve_2025_49596_loopback_is_no_password(tmp_path: Path) -> None:
-    """With a token set, a process of this machine needs it, too: on every route there is."""
-    studio = small_studio(Settings(data=tmp_path, token="a-token-of-enough-characters"))
-    app = build_app(studio, WarmUp(studio))
-    paths = [route.path for route in app.routes if isinstance(route, Route)]
-    assert {"/mcp", "/images", "/metrics"} <= set(paths)
-    async with http_server(studio) as url, httpx2.AsyncClient(base_url=url) as http:
-        for path in paths:
-            for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
-                concrete = re.sub(r"\{[^}]*\}", "1", path)
-                answer = await http.request(method, concrete)
-                # Health, the login form with its style, and addresses that carry a signature.
-                is_open = path in ("/healthz", "/readyz") or OPEN_PAGES.fullmatch(concrete)
-                shut = answer.status_code == 401 or "/login" in answer.headers.get("Location", "")
-                assert is_open or shut, (method, path, answer.status_code)
-                assert not path.startswith("/i/") or answer.status_code in (404, 405)
-
-
-@pytest.mark.parametrize(
-    "jwks_uri",
-    [
-        "file:///etc/passwd",
-        "http://169.254.169.254/latest/meta-data/",
-        "http://10.0.0.1/keys",
-        "http://metadata.google.internal/",
-        "$(touch /tmp/owned)",
-        "a:$(touch /tmp/owned)?response_type=code",
-        "calc.exe",
-        None,
-        {"a": 1},
-    ],
-)
-async def test_cve_2025_6514_cve_2026_51994_addresses_of_a_peer_are_data(
-    jwks_uri: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What an identity provider's metadata names is neither run nor opened where it points."""
-    async with issuer_running() as issuer:
-        opened: list[tuple[str, int]] = []
-        from server import fetch as fetching
-
-        real = fetching.connect_to
-
-        async def note(address: str, port: int, tls_name: str | None) -> fetching.Stream:
-            opened.append((address, port))
-            return await real(address, port, tls_name)
-
-        monkeypatch.setattr(fetching, "connect_to", note)
-        monkeypatch.setattr(type(issuer), "jwks", lambda self: {"keys": [], "jwks_uri": jwks_uri})
-        checker = ResourceServer(issuer.url, "us", None)
-        ring = checker._keys
-        good = ring._discover
-
-        async def discover() -> str:
-            await good()
-            return str(jwks_uri)
-
-        monkeypatch.setattr(ring, "_discover", discover)
-        assert await checker.check(issuer.token(aud="us")) is None
-        assert {port for _, port in opened} == {int(issuer.url.rpartition(":")[2])}
-        assert not Path("/tmp/owned").exists()
-
-
 async def test_cve_2026_32871_arguments_never_become_part_of_an_address(
     http: httpx2.AsyncClient, studio: Studio
 ) -> None:
@@ -182,16 +99,6 @@ async def test_cve_2026_32871_arguments_never_become_part_of_an_address(
             studio.gallery.get(image_id)
         answer = await http.get(f"/images/{image_id}")
         assert answer.status_code in (404, 401) and answer.url.host == "127.0.0.1"
-
-
-def test_cve_2025_15061_cve_2025_53107_no_shell_anywhere(modules: dict[str, ast.Module]) -> None:
-    shells = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput",
-              "commands.getoutput", "asyncio.create_subprocess_shell", "eval", "exec"}  # fmt: skip
-    for name, tree in modules.items():
-        for called, node in calls(tree):
-            assert called not in shells, f"{name}: {called}"
-            shell = next((k.value for k in node.keywords if k.arg == "shell"), None)
-            assert shell is None or ast.unparse(shell) == "False", name
 
 
 async def test_cve_2026_40576_callers_name_ids_never_paths(
@@ -210,13 +117,6 @@ async def test_cve_2026_40576_callers_name_ids_never_paths(
     new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
     assert all(path.is_relative_to(tmp_path / "data") for path in new)
     assert not [path for path in new if "evil" in path.name]
-
-
-def test_cve_2026_77267_cve_2026_79747_one_guarded_fetch_and_no_second_path() -> None:
-    import test_fetch
-
-    test_fetch.test_no_other_module_opens_addresses()
-    test_fetch.test_the_check_would_notice()
 
 
 async def test_cve_2026_26013_cve_2026_41488_no_picture_address_is_opened_on_the_way(
@@ -250,30 +150,6 @@ async def test_cve_2025_68664_cve_2026_34070_what_callers_say_is_never_loaded_as
         told = await client.call_tool("paint_square", {"color": trusted})
         assert told.is_error and "color" in told.content[0].text
     assert await healthy(http)
-
-
-async def test_cve_2026_44513_cve_2026_45804_cve_2026_5241_no_caller_makes_code_load(
-    tmp_path: Path, modules: dict[str, ast.Module]
-) -> None:
-    """A caller may name models that the operator listed, by name, and nothing else."""
-    for name, tree in modules.items():
-        for _, node in calls(tree):
-            for keyword in node.keywords:
-                if keyword.arg in ("trust_remote_code", "custom_pipeline"):
-                    assert ast.unparse(keyword.value) in ("False", "None"), name
-    real = Studio.open(Settings(data=tmp_path))
-    for model in (
-        "evil/repo",
-        "evil/repo@main",
-        "/srv/model",
-        "../model",
-        "https://evil.example/m",
-    ):
-        with pytest.raises(AgentToolsError) as caught:
-            await real.call("generate_image", {"prompt": "a mug", "model": model})
-        assert caught.value.code in ("model_not_loaded", "invalid_arguments")
-    assert "torch" not in sys.modules or real.engine.health().ok
-    await real.close()
 
 
 async def test_cve_2025_32434_a_pickle_is_never_taken_for_anything(
@@ -431,31 +307,16 @@ async def test_cve_2025_32711_no_text_of_a_caller_becomes_a_live_address(
         assert "canary.example/" not in said and "<img" not in said and "](" not in said
 
 
-async def test_a_stolen_id_opens_nothing(tmp_path: Path) -> None:
-    """MCP's security page: a handle that we invent is a session, so it is bound to its caller."""
-    from server.tokens import TokenStore
-
-    store = TokenStore(tmp_path)
-    mine, theirs = (store.create(name, ["read", "generate"]) for name in ("mine", "theirs"))
-    studio = small_studio(Settings(data=tmp_path))
-    async with http_server(studio) as url, httpx2.AsyncClient(base_url=url) as http:
-        async with mcp_client(url, mine) as client:
-            made = await client.call_tool("paint_square", {"color": "red"})
-        image_id = made.structured_content["image"]["image_id"]
-        assert (await http.get(f"/images/{image_id}", headers=bearer(mine))).status_code == 200
-        stolen = await http.get(f"/images/{image_id}", headers=bearer(theirs))
-        unknown = await http.get("/images/img_" + "0" * 32, headers=bearer(theirs))
-        # Not even whether it exists is told.
-        assert stolen.status_code == unknown.status_code == 404
-        assert stolen.json()["error"]["code"] == unknown.json()["error"]["code"]
-
-
 def test_every_row_that_touches_the_server_is_here() -> None:
-    """The list of advisories this file answers for; a new row needs a new test."""
+    """What this file and its two neighbors answer for; a new row needs a new test."""
     rows = """66416 53366 49596 6514 51994 32871 15061 53107 40576 77267 79747 26013 41488 68664
         34070 44513 45804 5241 32434 12029 56671 10099 123790 28416 59806 49119 28414 40192 55379
         25990 48379 62727 54121 47874 32711"""
+    import test_advisories_access
+    import test_advisories_code
+
+    found = globals() | vars(test_advisories_access) | vars(test_advisories_code)
     names = " ".join(
-        name for name, found in globals().items() if inspect.isfunction(found) and "cve" in name
+        name for name, one in found.items() if inspect.isfunction(one) and "cve" in name
     )
     assert [row for row in rows.split() if f"_{row}_" not in f"{names}_"] == []

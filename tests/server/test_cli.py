@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_helpers import apart_from_this_machine
 from PIL import Image
 
 from server.cli import run
@@ -52,16 +51,8 @@ Run = Callable[..., tuple[int, Any, str]]
 
 @pytest.fixture(autouse=True)
 def no_settings_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the machine's settings out, and this process's logging as it was."""
-    for name in [name for name in os.environ if name.startswith("AGENT_TOOLS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+    with apart_from_this_machine(tmp_path, monkeypatch):
+        yield
 
 
 @pytest.fixture

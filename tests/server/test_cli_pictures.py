@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pty
 import signal
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli_helpers import apart_from_this_machine
 from PIL import Image, ImageDraw
 
 from server.cli import run
@@ -31,16 +31,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_settings_from_here(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the machine's settings out, and this process's logging as it was."""
-    for name in [name for name in os.environ if name.startswith("AGENT_TOOLS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(shared)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+    with apart_from_this_machine(shared, monkeypatch):
+        yield
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_helpers import apart_from_this_machine
 from PIL import Image
 
 from server.cli import run
@@ -22,15 +21,8 @@ NO_IMAGE = "img_0123456789abcdef01234567"
 
 @pytest.fixture(autouse=True)
 def no_settings_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith("AGENT_TOOLS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+    with apart_from_this_machine(tmp_path, monkeypatch):
+        yield
 
 
 @pytest.fixture

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import datetime
 import ipaddress
-import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from picture_site import HOST, LIMITS, PUBLIC, Site
 from small_tools import http_server, small_studio
 from test_http import png
 
@@ -28,11 +21,6 @@ from server import fetch as fetching
 from server.fetch import FetchFailed, FetchLimits, fetch, is_public
 
 pytestmark = pytest.mark.anyio
-
-ROOT = Path(__file__).parents[2]
-HOST = "pictures.example"
-PUBLIC = "93.184.215.14"
-LIMITS = FetchLimits(max_bytes=100_000, seconds=5)
 
 # Every form of an address that is no public one.
 NOT_PUBLIC = [
@@ -166,70 +154,6 @@ async def test_one_private_address_among_public_ones_is_enough_to_refuse() -> No
     with SPY.watch() as opened, pytest.raises(FetchFailed, match="public"):
         await fetch(f"https://{HOST}/", LIMITS, resolve=both)
     assert opened == []
-
-
-class Site:
-    """A web server with a certificate for one name, on loopback, that answers what it is told."""
-
-    def __init__(self, folder: Path) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-        now = datetime.datetime.now(datetime.UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-            .sign(key, hashes.SHA256())
-        )
-        self.certificate = folder / "certificate.pem"
-        self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        secret = folder / "key.pem"
-        secret.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(self.certificate, secret)
-        self.answers: dict[str, bytes] = {}
-        self.heads: list[str] = []
-        self.connected: list[tuple[str, int, str | None]] = []
-        self.resolved: list[str] = []
-        self.addresses = [PUBLIC]
-        self.port = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.heads.append(head)
-        answer = self.answers.get(head.split()[1], b"HTTP/1.1 404 Gone\r\n\r\n")
-        writer.write(answer)
-        if b"Hold: yes" in answer:
-            await reader.read()
-        writer.close()
-
-    async def resolve(self, host: str, port: int) -> list[str]:
-        self.resolved.append(host)
-        return self.addresses
-
-    async def connect(self, address: str, port: int, tls_name: str | None) -> fetching.Stream:
-        """Note where it would go, and go to this server instead, checking its certificate."""
-        self.connected.append((address, port, tls_name))
-        context = ssl.create_default_context(cafile=str(self.certificate))
-        return await asyncio.open_connection(
-            "127.0.0.1", self.port, ssl=context, server_hostname=tls_name
-        )
-
-    async def get(self, path: str, limits: FetchLimits = LIMITS, **options: object) -> bytes:
-        return await fetch(
-            f"https://{HOST}{path}", limits, resolve=self.resolve, connect=self.connect, **options
-        )
 
 
 @pytest.fixture
@@ -390,68 +314,6 @@ async def test_a_picture_enters_by_its_address_only_where_that_is_allowed(
             codes = [reply.json()["error"]["code"] for reply in (page, inside, odd)]
             assert codes == ["bad_picture", "address_refused", "bad_upload"]
             assert len(studio.gallery.list()) == 1
-
-
-# Modules that open addresses of their own: all of them named in the settings, never by a caller.
-KNOWN_CLIENTS = {
-    "server/fetch.py": "the guarded function",
-    "agent_tools/langchain_server.py": "the agent-tools server that the caller of the toolkit set",
-    "engine/remote_client.py": "the engine that the operator set",
-    "kb_export/targets/http.py": "knowledge bases that the operator set",
-    "kb_export/targets/webhook.py": "the webhook that the operator set",
-    "kb_export/targets/s3.py": "the store that the operator set",
-    "kb_export/targets/bedrock_source.py": "the knowledge base that the operator set",
-}
-CLIENTS = {
-    "urllib.request", "http.client", "httpx", "httpx2", "requests", "aiohttp", "urllib3", "boto3",
-    "botocore", "ftplib", "smtplib", "telnetlib", "socket", "websockets", "pycurl", "paramiko",
-}  # fmt: skip
-OPENERS = {"open_connection", "create_connection", "urlopen", "urlretrieve", "load_image"}
-
-
-def network_uses(source: str) -> set[str]:
-    """Return what a module could open an address with."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
-        elif isinstance(node, ast.Attribute) and node.attr in OPENERS:
-            found.add(node.attr)
-        elif isinstance(node, ast.Name) and node.id in OPENERS:
-            found.add(node.id)
-        found |= {n for n in names if n in CLIENTS or n.partition(".")[0] in CLIENTS - {"socket"}}
-        found |= {n for n in names if n == "socket"}
-    return found
-
-
-@cache
-def modules_that_open_addresses() -> dict[str, set[str]]:
-    """Return what each module could open an address with, of those that could."""
-    found = {
-        path.relative_to(ROOT).as_posix(): network_uses(path.read_text(encoding="utf-8"))
-        for room in ("server", "agent_tools", "kb_export", "engine")
-        for path in (ROOT / room).rglob("*.py")
-    }
-    return {name: uses for name, uses in found.items() if uses}
-
-
-def test_no_other_module_opens_addresses() -> None:
-    seen = modules_that_open_addresses()
-    # One accepts connections, one asks for this machine's name: neither opens any.
-    listens = {"server/app.py": {"socket"}, "kb_export/leases.py": {"socket"}}
-    unknown = {name: uses for name, uses in seen.items() if name not in KNOWN_CLIENTS | listens}
-    assert unknown == {}
-    assert all(seen[name] == uses for name, uses in listens.items())
-
-
-def test_the_check_would_notice() -> None:
-    assert network_uses("import httpx2") and network_uses("from urllib.request import urlopen")
-    assert network_uses("def f(u):\n    import requests\n    requests.get(u)")
-    assert network_uses("x = asyncio.open_connection(h, 1)")
-    assert not network_uses("from urllib.parse import urlsplit\nimport asyncio")
 
 
 def test_the_checked_addresses_are_what_they_say() -> None:
