@@ -33,7 +33,7 @@ from engine.starter.requests import (
     seen_products,
     unseen_products,
 )
-from engine.starter.training import load_pictures, to_tensor
+from engine.starter.training import load_pictures, sharpness, to_tensor
 from engine.starter.vocabulary import Vocabulary, load_vocabulary
 
 BATCH: Final = 8
@@ -68,12 +68,6 @@ def seconds_per_image(pipeline: Any, steps: int, guidance: float, repeats: int =
         paint(pipeline, ["a teal matte straight mug on a white background"], steps, guidance, i)
         times.append(time.perf_counter() - start)
     return round(statistics.median(times[1:]), 3)
-
-
-def sharpness(pictures: Tensor) -> float:
-    """Return the mean step between neighboring pixels, 0..255."""
-    steps = [pictures.diff(dim=dim).abs().mean() for dim in (2, 3)]
-    return round(float(sum(steps)) / 2 * 127.5, 3)
 
 
 def diversity(pipeline: Any, captions: Sequence[str], steps: int, guidance: float) -> float:

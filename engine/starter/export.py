@@ -14,8 +14,8 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from torch import Tensor
 
 from engine.starter import WEIGHTS
-from engine.starter.autoencoder import StarterAutoencoder
 from engine.starter.conditioning import LATENT, save_conditioning, split_denoiser
+from engine.starter.latents import load_painter
 from engine.starter.train_denoiser import COOLED, TRUNK, build_denoiser
 from engine.starter.train_text import load_encoder
 from engine.starter.train_upscaler import CHECKPOINT as UPSCALED
@@ -41,17 +41,15 @@ def build_scheduler() -> DPMSolverMultistepScheduler:
 
 def assemble(work: Path) -> tuple[StableDiffusionPipeline, Tensor]:
     """Return the pipeline of the averaged weights in `work`, and its conditioning channels."""
-    autoencoder, denoiser = StarterAutoencoder(), build_denoiser(in_channels=LATENT)
-    first_stage = load_checkpoint(work / "decoder.pt") or load_checkpoint(work / "autoencoder.pt")
+    autoencoder, denoiser = load_painter(work), build_denoiser(in_channels=LATENT)
     trained = load_checkpoint(work / COOLED) or load_checkpoint(work / TRUNK)
-    if first_stage is None or trained is None:
-        raise SystemExit(f"The autoencoder or the denoiser is missing in {work}: train first.")
-    autoencoder.load_state_dict(first_stage["average"])
+    if trained is None:
+        raise SystemExit(f"The denoiser is missing in {work}: train first.")
     weights, extra = split_denoiser(trained["average"])
     denoiser.load_state_dict(weights)
     tokenizer, encoder = load_encoder(work)
     pipeline = StableDiffusionPipeline(
-        vae=autoencoder.eval(),
+        vae=autoencoder,
         text_encoder=encoder,
         tokenizer=tokenizer,
         unet=denoiser.eval(),

@@ -40,12 +40,13 @@ class Encoded:
 
 def load_autoencoder(work: Path) -> StarterAutoencoder:
     """Return the frozen autoencoder."""
-    state = load_checkpoint(work / "autoencoder.pt")
-    if state is None:
-        raise SystemExit("There is no autoencoder yet: run engine.starter.train_autoencoder.")
-    model = StarterAutoencoder()
-    model.load_state_dict(state["average"])
-    return model.eval().requires_grad_(False)
+    return _restored(load_checkpoint(work / "autoencoder.pt"))
+
+
+def load_painter(work: Path) -> StarterAutoencoder:
+    """Return the autoencoder with the decoder that paints: the one trained longest."""
+    longest = load_checkpoint(work / "decoder.pt")
+    return _restored(longest or load_checkpoint(work / "autoencoder.pt"))
 
 
 def encode_all(data: Path, work: Path) -> None:
@@ -60,6 +61,14 @@ def open_encoded(work: Path) -> Encoded:
     return Encoded(
         *(np.load(work / f"{n}.npy", mmap_mode="r") for n in ("latents", "drawings", "captions"))
     )
+
+
+def _restored(state: dict[str, Any] | None) -> StarterAutoencoder:
+    if state is None:
+        raise SystemExit("There is no autoencoder yet: run engine.starter.train_autoencoder.")
+    model = StarterAutoencoder()
+    model.load_state_dict(state["average"])
+    return model.eval().requires_grad_(False)
 
 
 def _keep(path: Path, make: Any) -> None:

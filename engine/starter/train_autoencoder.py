@@ -24,8 +24,11 @@ from engine.starter.training import (
     fastest_device,
     load_checkpoint,
     load_pictures,
+    psnr,
+    random_crops,
     run_team,
     save_checkpoint,
+    state_of,
     to_tensor,
     worker_count,
 )
@@ -43,25 +46,13 @@ def reconstruction_loss(made: Tensor, true: Tensor) -> Tensor:
     return loss
 
 
-def crops(pictures: Pixels, rng: np.random.Generator) -> Tensor:
-    """Return a batch of random crops, aligned to the latent grid; half of them mirrored."""
-    out = np.empty((BATCH, CROP, CROP, 3), np.uint8)
-    room = (pictures.shape[1] - CROP) // FACTOR
-    for i in range(BATCH):
-        y, x = FACTOR * rng.integers(0, room + 1, 2)
-        crop = pictures[rng.integers(len(pictures)), y : y + CROP, x : x + CROP]
-        out[i] = crop[:, ::-1] if rng.random() < 0.5 else crop
-    return to_tensor(out)
-
-
-def psnr(model: StarterAutoencoder, pictures: Pixels) -> float:
+def mean_psnr(model: StarterAutoencoder, pictures: Pixels) -> float:
     """Return the mean PSNR in dB of pictures that were encoded and decoded."""
-    values = []
+    values: list[float] = []
     with torch.no_grad():
         for start in range(0, len(pictures), 8):
             x = to_tensor(pictures[start : start + 8]).to(model.device)
-            error = ((model(x).clamp(-1, 1) - x) / 2).pow(2).mean(dim=(1, 2, 3))
-            values += (-10 * error.clamp(min=1e-9).log10()).tolist()
+            values += psnr(model(x), x).tolist()
     return float(np.mean(values))
 
 
@@ -124,7 +115,9 @@ def train(
     while share < 1:
         for group in optimizer.param_groups:
             group["lr"] = peak * budget.rate()
-        x = crops(pictures, rng).to(model.device, memory_format=torch.channels_last)
+        x = random_crops(pictures, rng, BATCH, CROP, FACTOR).to(
+            model.device, memory_format=torch.channels_last
+        )
         latents = model.encode(x).latents
         level = torch.rand(len(x), 1, 1, 1, device=x.device) * 0.16
         made = model.decode(latents + level * torch.randn_like(latents)).sample
@@ -142,23 +135,14 @@ def train(
         rate = step * BATCH * team.size / budget.used_s
         progress.show(share, f"step {step}, loss {shown:.4f}, {rate:.1f}/s")
         if next(due) or share >= 1:
-            save_checkpoint(
-                path,
-                {
-                    "model": model.state_dict(),
-                    "average": average.values,
-                    "optimizer": optimizer.state_dict(),
-                    "used_s": budget.used_s,
-                    "step": step,
-                },
-            )
+            save_checkpoint(path, state_of(model, average, optimizer, budget, step))
     progress.close()
     if not team.leads:
         return
     model.load_state_dict(average.values)
     for domain in ("product", "avatar"):
         chosen = [i for i, item in enumerate(items) if item["domain"] == domain][:64]
-        print(f"{domain}: {psnr(model, fresh[chosen]):.2f} dB on fresh pictures")
+        print(f"{domain}: {mean_psnr(model, fresh[chosen]):.2f} dB on fresh pictures")
 
 
 def main() -> None:

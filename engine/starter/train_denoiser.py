@@ -35,6 +35,7 @@ from engine.starter.training import (
     load_checkpoint,
     run_team,
     save_checkpoint,
+    state_of,
     worker_count,
 )
 
@@ -190,11 +191,7 @@ def train(run: Run, team: Team) -> None:
             save_checkpoint(
                 run.work / (COOLED if run.cooldown else TRUNK),
                 {
-                    "model": model.state_dict(),
-                    "average": average.values,
-                    "optimizer": optimizer.state_dict(),
-                    "used_s": budget.used_s,
-                    "step": step,
+                    **state_of(model, average, optimizer, budget, step),
                     "trunk_step": state["trunk_step"] if state and run.cooldown else step,
                     "loss": shown,
                 },

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.starter.autoencoder import FACTOR, StarterAutoencoder
+from engine.starter.latents import load_painter
 from engine.starter.train_autoencoder import reconstruction_loss
 from engine.starter.training import (
     CHECKPOINT_EVERY_S,
@@ -30,8 +31,12 @@ from engine.starter.training import (
     fastest_device,
     load_checkpoint,
     load_pictures,
+    psnr,
+    random_crops,
     run_team,
     save_checkpoint,
+    sharpness,
+    state_of,
     to_tensor,
     worker_count,
 )
@@ -42,30 +47,6 @@ CROP: Final = 192  # pixels of the truth
 PEAK_RATE: Final = 1e-3
 PAINTED: Final = 0.7
 CHECKPOINT: Final = "upscaler.pt"
-
-
-def load_painter(work: Path) -> StarterAutoencoder:
-    """Return the autoencoder whose decoder paints: the one trained longest."""
-    state = load_checkpoint(work / "decoder.pt") or load_checkpoint(work / "autoencoder.pt")
-    if state is None:
-        raise SystemExit("There is no autoencoder yet: run engine.starter.train_autoencoder.")
-    model = StarterAutoencoder()
-    model.load_state_dict(state["average"])
-    return model.eval().requires_grad_(False)
-
-
-def crops(pictures: Pixels, rng: np.random.Generator) -> Tensor:
-    """Return a batch of random crops, half of them mirrored, (B, 3, CROP, CROP) in -1..1."""
-    out = np.empty((BATCH, CROP, CROP, 3), np.uint8)
-    grid = FACTOR * SCALE
-    room = (pictures.shape[1] - CROP) // grid
-    for i in range(BATCH):
-        # Half of all crops lie in the middle, where the thing is.
-        low, high = (room // 4, room - room // 4) if rng.random() < 0.5 else (0, room)
-        y, x = grid * rng.integers(low, high + 1, 2)
-        crop = pictures[rng.integers(len(pictures)), y : y + CROP, x : x + CROP]
-        out[i] = crop[:, ::-1] if rng.random() < 0.5 else crop
-    return to_tensor(out)
 
 
 @torch.no_grad()
@@ -80,12 +61,6 @@ def as_painted(small: Tensor, painter: StarterAutoencoder, noise: float = 0.16) 
 def shrunk(pictures: Tensor) -> Tensor:
     """Return pictures at half their size."""
     return functional.avg_pool2d(pictures, SCALE)
-
-
-def psnr(made: Tensor, true: Tensor) -> float:
-    """Return the mean PSNR in dB of pictures in -1..1."""
-    error = ((made.clamp(-1, 1) - true) / 2).pow(2).mean(dim=(1, 2, 3))
-    return float((-10 * error.clamp(min=1e-9).log10()).mean())
 
 
 @torch.no_grad()
@@ -103,10 +78,9 @@ def figures(
         )
         made = model(painted)
         for name, value in (("render", true), ("upscaler", made), ("bicubic", plain)):
-            steps = [value.clamp(-1, 1).diff(dim=dim).abs().mean() for dim in (2, 3)]
-            found.setdefault(f"sharpness_{name}", []).append(float(sum(steps)) / 2 * 127.5)
+            found.setdefault(f"sharpness_{name}", []).append(sharpness(value.clamp(-1, 1)))
             if name != "render":
-                found.setdefault(f"psnr_{name}", []).append(psnr(value, true))
+                found.setdefault(f"psnr_{name}", []).extend(psnr(value, true).tolist())
     return {name: round(float(np.mean(values)), 3) for name, values in found.items()}
 
 
@@ -133,7 +107,7 @@ def train(data: Path, work: Path, minutes: float, team: Team) -> None:
     while share < 1:
         for group in optimizer.param_groups:
             group["lr"] = PEAK_RATE * budget.rate()
-        true = crops(pictures, rng).to(device)
+        true = random_crops(pictures, rng, BATCH, CROP, FACTOR * SCALE).to(device)
         small = shrunk(true)
         painted = torch.rand(len(small), device=device) < PAINTED
         given = torch.where(painted[:, None, None, None], as_painted(small, painter), small)
@@ -151,16 +125,7 @@ def train(data: Path, work: Path, minutes: float, team: Team) -> None:
         shown = loss.item() if shown == 0 else 0.98 * shown + 0.02 * loss.item()
         progress.show(share, f"step {step}, loss {shown:.4f}")
         if next(due) or share >= 1:
-            save_checkpoint(
-                work / CHECKPOINT,
-                {
-                    "model": model.state_dict(),
-                    "average": average.values,
-                    "optimizer": optimizer.state_dict(),
-                    "used_s": budget.used_s,
-                    "step": step,
-                },
-            )
+            save_checkpoint(work / CHECKPOINT, state_of(model, average, optimizer, budget, step))
     progress.close()
     if team.leads:
         model.load_state_dict(average.values)

@@ -32,6 +32,31 @@ def to_tensor(pictures: Pixels) -> Tensor:
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def random_crops(
+    pictures: Pixels, rng: np.random.Generator, count: int, side: int, grid: int
+) -> Tensor:
+    """Return (count, 3, side, side) in -1..1: random crops on a grid, half of them mirrored."""
+    out = np.empty((count, side, side, 3), np.uint8)
+    room = (pictures.shape[1] - side) // grid
+    for i in range(count):
+        y, x = grid * rng.integers(0, room + 1, 2)
+        crop = pictures[rng.integers(len(pictures)), y : y + side, x : x + side]
+        out[i] = crop[:, ::-1] if rng.random() < 0.5 else crop
+    return to_tensor(out)
+
+
+def psnr(made: Tensor, true: Tensor) -> Tensor:
+    """Return the PSNR in dB of each of the pictures (B, 3, H, W) in -1..1."""
+    error = ((made.clamp(-1, 1) - true) / 2).pow(2).mean(dim=(1, 2, 3))
+    return -10 * error.clamp(min=1e-9).log10()
+
+
+def sharpness(pictures: Tensor) -> float:
+    """Return the mean step between neighboring pixels, 0..255."""
+    steps = [pictures.diff(dim=dim).abs().mean() for dim in (2, 3)]
+    return round(float(sum(steps)) / 2 * 127.5, 3)
+
+
 _clock = time.monotonic if torch.cuda.is_available() else time.process_time
 
 
@@ -93,6 +118,23 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     temporary = path.with_suffix(".part")
     torch.save(state, temporary)
     os.replace(temporary, path)
+
+
+def state_of(
+    model: nn.Module,
+    average: Average,
+    optimizer: torch.optim.Optimizer,
+    budget: Budget,
+    step: int,
+) -> dict[str, Any]:
+    """Return what a run needs to go on from here, and what is shipped: the average."""
+    return {
+        "model": model.state_dict(),
+        "average": average.values,
+        "optimizer": optimizer.state_dict(),
+        "used_s": budget.used_s,
+        "step": step,
+    }
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -16,12 +16,11 @@ from engine.starter.evaluate import (
     contact_sheet,
     load_pipeline,
     nearest_training_picture,
-    sharpness,
 )
 from engine.starter.judge import Judge, accuracy, labels_of, load_judge, save_judge
 from engine.starter.render.dataset import draw_items, render
 from engine.starter.requests import Studio, avatars, seen_products, unseen_products
-from engine.starter.training import load_pictures, to_tensor
+from engine.starter.training import load_pictures, sharpness, to_tensor
 from engine.starter.vocabulary import FULL, HELD_OUT_PAIRS, shipped
 
 

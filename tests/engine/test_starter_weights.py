@@ -105,6 +105,7 @@ def test_one_command_makes_a_model_from_nothing(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "weights" / "model_index.json").is_file()
+    assert (tmp_path / "weights" / "upscaler" / "config.json").is_file()
     assert (tmp_path / "judge" / "judge.safetensors").is_file()
     assert load_vocabulary(tmp_path / "weights") == load_vocabulary(tmp_path / "judge") == FULL
     assert load_conditioning(tmp_path / "weights") is not None
