@@ -25,10 +25,10 @@ from PIL import Image
 
 from agent_tools.callers import current_caller, sees_all
 from agent_tools.errors import AgentToolsError, InvalidArguments, NotFound
-from agent_tools.files import write_atomically
 from agent_tools.gallery_schema import create_schema
 from agent_tools.image_record import ImageRecord, NewImage
 from agent_tools.recent import RecentBytes
+from kb_export.files import write_atomically
 
 REWRITTEN = ("title", "caption", "alt", "use_when")
 _JSON_FIELDS = ("tags", "recipe", "metadata", "notes")

@@ -26,11 +26,11 @@ from agent_tools.avatar_pack import (
     master_of,
 )
 from agent_tools.errors import NotFound
-from agent_tools.files import write_atomically
 from agent_tools.pack_check import PackCheck
 from agent_tools.personas import Persona, PersonaStore
 from agent_tools.pictures import encode_png
 from agent_tools.provenance import recipe_sha256, xmp_packet
+from kb_export.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
