@@ -266,7 +266,9 @@ class Studio:
                 check()
             _check_parents(connection, records)
             if self.settings.auto_export:
-                self.knowledge.enqueue(connection, records)
+                # A candidate's turn comes when it is chosen as its persona's face.
+                results = [one for one in records if "candidate" not in one.metadata]
+                self.knowledge.enqueue(connection, results)
 
         return self.gallery.add(images, in_transaction)
 

@@ -266,9 +266,16 @@ def _stored(studio: Studio, persona: Persona, designed: Designed) -> Persona:
     if not persona.palette or persona.canonical_image_id != designed.persona.canonical_image_id:
         picture = studio.gallery.open_image(persona.canonical_image_id or "")
         persona = persona.model_copy(update={"palette": list(palette(picture))})
-    return studio.personas.update(
-        persona.persona_id, lambda now: joined(now, persona, designed.persona)
-    )
+
+    def change(now: Persona | None) -> Persona:
+        stored = joined(now, persona, designed.persona)
+        chosen = stored.locked and not (now is not None and now.locked)
+        if studio.settings.auto_export and chosen:
+            face = studio.gallery.get(stored.canonical_image_id or "")
+            studio.knowledge.enqueue(studio.gallery.connection, [face])
+        return stored
+
+    return studio.personas.update(persona.persona_id, change)
 
 
 def _likeness(studio: Studio, persona: Persona, records: list[ImageRecord]) -> list[float]:

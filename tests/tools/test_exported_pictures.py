@@ -62,6 +62,19 @@ async def test_candidates_that_were_not_chosen_stay_at_home(studio: Studio) -> N
     assert named.data.exported == [ids[0]]
 
 
+async def test_with_auto_export_a_face_is_owed_once_it_is_chosen(studio: Studio) -> None:
+    studio.settings = studio.settings.model_copy(update={"auto_export": True})
+    made = await studio.call("create_persona_avatar", {**WORDS, "count": 3})
+    ids = [image.image_id for image in made.data.images]
+    assert studio.knowledge.status().targets[0].pending == 0
+    chosen = {"persona_id": made.data.persona.persona_id, "lock_image_id": ids[1]}
+    drawn = await studio.call("create_persona_avatar", {**chosen, "expression": "smiling"})
+    assert studio.knowledge.status().targets[0].pending == 2
+    smiling = drawn.data.images[0].image_id
+    exported = await studio.call("export_to_kb", {})
+    assert set(exported.data.exported) == {ids[1], smiling}
+
+
 async def test_all_candidates_are_there_until_one_is_chosen(studio: Studio) -> None:
     made = await studio.call("create_persona_avatar", {**WORDS, "count": 3})
     exported = await studio.call("export_to_kb", {})
